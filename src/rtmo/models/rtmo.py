@@ -1,0 +1,176 @@
+"""RTMO: one-stage multi-person pose estimation (arXiv:2312.07526, CVPR 2024)."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from rtmo.models.csp_darknet import CSPDarknet
+from rtmo.models.dcc import DynamicCoordinateClassifier
+from rtmo.models.head import NUM_POSE_GROUPS, RTMOHead
+from rtmo.models.hybrid_encoder import HybridEncoder
+from rtmo.models.resnet import ResNet50
+from rtmo.ops.boxes import decode_bboxes
+from rtmo.ops.nms import nms
+from rtmo.types import HeadOutputs, Poses
+
+HEAD_DIM = 256  # channels of each head branch, at widen_factor 1
+POSE_GROUP_DIM = 36  # channels of each of the pose branch's groups, at widen_factor 1
+POSE_VECTOR_DIM = 512  # features of a pose vector, at widen_factor 1
+CSP_REP_BLOCKS = 3  # RepVGG blocks of a fusion block, at deepen_factor 1
+SIZE_DIVISOR = 32
+
+# Parameters that only training reads: the proxy branch and the learned spread.
+TRAINING_ONLY_PREFIXES = ("head.proxy_out.", "dcc.sigma_fc.", "dcc.sigma_scale")
+
+
+class RTMO(nn.Module):
+    """Backbone, hybrid encoder, head and Dynamic Coordinate Classifier.
+
+    Args:
+        num_keypoints: K.
+        backbone: Network that makes maps of strides 8, 16 and 32.
+        widen_factor: Scales the channels of backbone and head.
+        deepen_factor: Scales the number of blocks.
+        hidden_dim: Channels of the hybrid encoder.
+        neck_widen_factor: Scales the channels of the encoder's fusion blocks; None takes ``widen_factor``.
+        num_heads: Attention heads of the encoder.
+        ffn_dim: Feed-forward width of the encoder.
+        strides: Levels the head reads, the finest first: (16, 32) as published, (8, 16, 32) for the ablation.
+        num_bins: Horizontal and vertical bins of the coordinate classifier.
+        dcc_dim: Features of a keypoint and of a bin in the classifier.
+        attention_dim: Query and key features of its gated attention.
+        bbox_padding: Its bins span the box grown by this factor.
+        bin_temperature: Of the bins' sine code.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_keypoints: int,
+        backbone: Literal["csp_darknet", "resnet50"] = "csp_darknet",
+        widen_factor: float,
+        deepen_factor: float,
+        hidden_dim: int = 256,
+        neck_widen_factor: float | None = None,
+        num_heads: int = 8,
+        ffn_dim: int = 1024,
+        strides: Sequence[int] = (16, 32),
+        num_bins: Sequence[int] = (192, 256),
+        dcc_dim: int = 128,
+        attention_dim: int = 128,
+        bbox_padding: float = 1.25,
+        bin_temperature: float = 300.0,
+    ) -> None:
+        super().__init__()
+        self.num_keypoints = num_keypoints
+        if backbone == "csp_darknet":
+            self.backbone: CSPDarknet | ResNet50 = CSPDarknet(widen_factor=widen_factor, deepen_factor=deepen_factor)
+        elif backbone == "resnet50":
+            self.backbone = ResNet50()
+        else:
+            raise ValueError(f"model.backbone={backbone!r} is unknown; choose csp_darknet or resnet50")
+        head_dim = int(HEAD_DIM * widen_factor)
+        pose_vector_dim = int(POSE_VECTOR_DIM * widen_factor)
+        self.neck = HybridEncoder(
+            in_channels=self.backbone.out_channels,
+            out_channels=2 * head_dim,
+            strides=strides,
+            hidden_dim=hidden_dim,
+            csp_dim=int(hidden_dim * (widen_factor if neck_widen_factor is None else neck_widen_factor)),
+            num_blocks=max(round(CSP_REP_BLOCKS * deepen_factor), 1),
+            num_heads=num_heads,
+            ffn_dim=ffn_dim,
+        )
+        self.head = RTMOHead(
+            in_channels=2 * head_dim,
+            num_keypoints=num_keypoints,
+            cls_dim=head_dim,
+            pose_dim=NUM_POSE_GROUPS * int(POSE_GROUP_DIM * widen_factor),
+            pose_vector_dim=pose_vector_dim,
+            strides=strides,
+        )
+        self.dcc = DynamicCoordinateClassifier(
+            in_dim=pose_vector_dim,
+            num_keypoints=num_keypoints,
+            num_bins=(num_bins[0], num_bins[1]),
+            dim=dcc_dim,
+            attention_dim=attention_dim,
+            bbox_padding=bbox_padding,
+            temperature=bin_temperature,
+        )
+
+    def forward(self, images: Float[Tensor, "B 3 H W"], with_proxy: bool = False) -> HeadOutputs:
+        """Dense predictions; ``decode`` turns them into poses.
+
+        Args:
+            images: BGR 0..255, unnormalised.
+            with_proxy: Whether to regress the proxy keypoints, which only training reads.
+
+        Raises:
+            ValueError: If height or width is not a multiple of 32.
+        """
+        height, width = images.shape[-2:]
+        if height % SIZE_DIVISOR or width % SIZE_DIVISOR:
+            raise ValueError(f"image_size must be multiples of {SIZE_DIVISOR}, got height {height} and width {width}")
+        return self.head(self.neck(self.backbone(images)), (height, width), with_proxy)
+
+    @torch.no_grad()
+    def decode(self, outputs: HeadOutputs, score_thr: float = 0.1, nms_thr: float = 0.65) -> list[Poses]:
+        """Poses in px of the network input, one record an image, best first.
+
+        The steps are: scores, boxes, choice of candidates, then coordinates of the survivors only.
+
+        Args:
+            score_thr: People below are dropped.
+            nms_thr: Boxes that overlap a better one by more than this IoU are dropped.
+        """
+        scores = outputs.cls_logits.float().sigmoid()[..., 0]
+        bboxes = decode_bboxes(outputs.bbox_offsets.to(outputs.priors.dtype), outputs.priors, outputs.strides)
+        kept = [
+            choose_candidates(image_bboxes, image_scores, score_thr, nms_thr)
+            for image_bboxes, image_scores in zip(bboxes, scores, strict=True)
+        ]
+        counts = [len(indices) for indices in kept]
+        image_index = torch.repeat_interleave(torch.arange(len(kept)), torch.tensor(counts)).to(bboxes.device)
+        prior_index = torch.cat(kept)
+        chosen_bboxes = bboxes[image_index, prior_index]
+        codes = self.dcc(outputs.pose_vectors[image_index, prior_index], chosen_bboxes, outputs.priors[prior_index])
+        visibility = outputs.visibility_logits[image_index, prior_index].float().sigmoid()
+        height, width = outputs.image_size
+        limits = chosen_bboxes.new_tensor((width, height, width, height))
+        fields = (
+            chosen_bboxes.clamp(min=0).minimum(limits).split(counts),
+            scores[image_index, prior_index].split(counts),
+            codes.keypoints.split(counts),
+            visibility.split(counts),
+        )
+        return [Poses(*image_fields) for image_fields in zip(*fields, strict=True)]
+
+    def parameter_counts(self) -> dict[str, int]:
+        """Parameters by part; ``training_only`` are left out of an exported model."""
+        counts = {
+            name: sum(p.numel() for p in part.parameters())
+            for name, part in (
+                ("backbone", self.backbone),
+                ("neck", self.neck),
+                ("head", self.head),
+                ("dcc", self.dcc),
+            )
+        }
+        counts["total"] = sum(counts.values())
+        counts["training_only"] = sum(
+            p.numel() for name, p in self.named_parameters() if name.startswith(TRAINING_ONLY_PREFIXES)
+        )
+        return counts
+
+
+def choose_candidates(
+    bboxes: Float[Tensor, "P 4"], scores: Float[Tensor, " P"], score_thr: float, nms_thr: float
+) -> Tensor:
+    """Priors that are people: scored above the threshold and not suppressed by a better box; best first."""
+    above: Bool[Tensor, " P"] = scores > score_thr
+    indices = above.nonzero()[:, 0]
+    return indices[nms(bboxes[indices], scores[indices], nms_thr)]
