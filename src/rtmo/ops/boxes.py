@@ -29,7 +29,7 @@ def decode_bboxes(
 def encode_bboxes(
     bboxes: Float[Tensor, "*batch P 4"], priors: Float[Tensor, "P 2"], strides: Float[Tensor, " P"]
 ) -> Float[Tensor, "*batch P 4"]:
-    """Offsets (dx, dy, log w, log h) that decode to the boxes; sides of zero length give log 1e-8."""
+    """Offsets (dx, dy, log w, log h) that decode to the boxes; a side of no length gives log 1e-8."""
     strides = strides[:, None]
     centres = (bboxes[..., :2] + bboxes[..., 2:]) / 2
     sizes = bboxes[..., 2:] - bboxes[..., :2]
@@ -38,11 +38,10 @@ def encode_bboxes(
 
 def iou(a: Float[Tensor, "*#batch 4"], b: Float[Tensor, "*#batch 4"]) -> Float[Tensor, "*batch"]:
     """Intersection over union of boxes paired by position, 0..1; leading dimensions broadcast."""
-    top_left = torch.maximum(a[..., :2], b[..., :2])
-    bottom_right = torch.minimum(a[..., 2:], b[..., 2:])
-    intersection = (bottom_right - top_left).clamp(min=0).prod(dim=-1)
-    union = _area(a) + _area(b) - intersection
-    return intersection / union.clamp(min=_MIN_UNION)
+    left, top = torch.maximum(a[..., 0], b[..., 0]), torch.maximum(a[..., 1], b[..., 1])
+    right, bottom = torch.minimum(a[..., 2], b[..., 2]), torch.minimum(a[..., 3], b[..., 3])
+    intersection = (right - left).clamp(min=0) * (bottom - top).clamp(min=0)
+    return intersection / (_area(a) + _area(b) - intersection).clamp(min=_MIN_UNION)
 
 
 def pairwise_iou(a: Float[Tensor, "*batch N 4"], b: Float[Tensor, "*batch M 4"]) -> Float[Tensor, "*batch N M"]:
