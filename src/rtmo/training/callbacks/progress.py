@@ -1,0 +1,119 @@
+"""Progress of a run: one bar on a terminal, plain lines elsewhere, always with losses, AP and images/s."""
+
+import time
+from collections import deque
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import ProgressBar
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from rtmo.types import Batch
+
+
+class RunProgress(ProgressBar):
+    """Shows where the whole run stands, not only its epoch.
+
+    Args:
+        line_seconds: Where output is not a terminal (a log file, CI), seconds between two lines.
+        window: Batches over which images/s are averaged.
+    """
+
+    def __init__(self, *, line_seconds: float = 10.0, window: int = 20) -> None:
+        super().__init__()
+        self.line_seconds = line_seconds
+        self.console = Console()
+        self._recent: deque[tuple[float, int]] = deque(maxlen=window + 1)
+        self._bar: Progress | None = None
+        self._last_line = 0.0
+        self._enabled = True
+
+    def disable(self) -> None:
+        """Called by Lightning on ranks other than zero."""
+        self._enabled = False
+
+    def enable(self) -> None:
+        self._enabled = True
+
+    def print(self, *args: Any, **kwargs: Any) -> None:
+        self.console.print(*args, **kwargs)
+
+    def _start(self, total: float) -> None:
+        self._last_line = time.monotonic()
+        self._recent.clear()
+        if self._enabled and self.console.is_terminal:
+            columns = (BarColumn(24), TextColumn("{task.description}"), TimeElapsedColumn(), TimeRemainingColumn())
+            self._bar = Progress(*columns, console=self.console)
+            self._bar.add_task("", total=total)
+            self._bar.start()
+
+    def _stop(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _show(self, text: str, completed: float, force: bool = False) -> None:
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], description=text, completed=completed)
+        elif self._enabled and (force or time.monotonic() - self._last_line >= self.line_seconds):
+            self._last_line = time.monotonic()
+            self.console.print(text, highlight=False, soft_wrap=True)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._start(float(trainer.num_training_batches) * (trainer.max_epochs or 1))
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._recent.clear()
+        self._recent.append((time.monotonic(), 0))
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        self._recent.append((time.monotonic(), len(batch)))
+        done = trainer.current_epoch * trainer.num_training_batches + batch_idx + 1
+        self._show(self._training_text(trainer, pl_module, batch_idx), done)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.state.fn == "fit" and not trainer.sanity_checking and trainer.num_training_batches:
+            done = (trainer.current_epoch + 1) * trainer.num_training_batches
+            text = f"{self._training_text(trainer, pl_module, int(trainer.num_training_batches) - 1)} | validated"
+            self._show(text, done, force=True)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._stop()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._stop()
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.state.fn == "validate":
+            self._start(float(sum(map(float, trainer.num_val_batches))))
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if trainer.state.fn == "validate":
+            total = int(sum(map(float, trainer.num_val_batches)))
+            self._show(f"evaluating, batch {batch_idx + 1}/{total}", batch_idx + 1)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._stop()
+
+    def _training_text(self, trainer: Trainer, pl_module: LightningModule, batch_idx: int) -> str:
+        epoch, epochs = trainer.current_epoch, trainer.max_epochs or 1
+        phase = pl_module.phases.at(epoch, epochs)
+        parts = [f"epoch {epoch + 1}/{epochs} phase {phase}, batch {batch_idx + 1}/{int(trainer.num_training_batches)}"]
+        metrics = self.get_metrics(trainer, pl_module)
+        parts += [f"{name} {float(value):.4g}" for name, value in metrics.items() if name != "v_num"]
+        if len(self._recent) > 1:
+            seconds = self._recent[-1][0] - self._recent[0][0]
+            images = sum(count for _, count in list(self._recent)[1:])
+            parts.append(f"{images / max(seconds, 1e-9):.1f} images/s")
+        return " | ".join(parts)

@@ -1,0 +1,120 @@
+"""The LightningModule: network, losses, optimiser and validation of a run."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from rtmo.evaluation.coco import CocoKeypointAP
+from rtmo.losses.criterion import Criterion
+from rtmo.models.rtmo import RTMO
+from rtmo.ops.affine import unwarp_poses
+from rtmo.phases import Phases
+from rtmo.training.multiscale import MultiScale, resize_batch
+from rtmo.training.param_groups import make_param_groups
+from rtmo.types import Batch, Poses
+
+
+class PoseModule(LightningModule):
+    """Trains and validates an ``RTMO``.
+
+    Args:
+        model: The network.
+        criterion: Its losses.
+        optimizer: A torch optimiser lacking only its parameters, with ``lr`` and ``weight_decay`` given.
+        schedule: A scheduler lacking the optimiser and the number of steps.
+        metric: Makes the metric from the validation set's ground truth.
+        phases: When the phases of training begin.
+        lr_factors: Rates of parts of the network relative to ``lr``, by prefix of the parameter's name.
+        lr_scale: Multiplies every rate; see ``batch_plan``.
+        multiscale: Draws the size of each training batch; None keeps the loader's.
+        channels_last: Whether convolutions run in channels-last layout, faster on CPUs and tensor cores.
+        score_thr: People scored below are not reported in validation.
+        nms_thr: IoU over which the lower-scored box of two is dropped.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: RTMO,
+        criterion: Criterion,
+        optimizer: Callable[..., Optimizer],
+        schedule: Callable[..., LRScheduler],
+        metric: Callable[..., CocoKeypointAP],
+        phases: Phases,
+        lr_factors: Mapping[str, float],
+        lr_scale: float = 1.0,
+        multiscale: MultiScale | None = None,
+        channels_last: bool = True,
+        score_thr: float = 0.1,
+        nms_thr: float = 0.65,
+    ) -> None:
+        super().__init__()
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.model = model.to(memory_format=self.memory_format)
+        self.criterion = criterion
+        self.make_optimizer = optimizer
+        self.make_schedule = schedule
+        self.make_metric = metric
+        self.metric: CocoKeypointAP | None = None
+        self.phases = phases
+        self.lr_factors = dict(lr_factors)
+        self.lr_scale = lr_scale
+        self.multiscale = multiscale
+        self.score_thr = score_thr
+        self.nms_thr = nms_thr
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """AdamW over the parameter groups, with its rate set before every step."""
+        settings = self.make_optimizer.keywords  # type: ignore[attr-defined]
+        groups = make_param_groups(
+            self.model,
+            lr=settings["lr"] * self.lr_scale,
+            weight_decay=settings["weight_decay"],
+            lr_factors=self.lr_factors,
+        )
+        optimizer = self.make_optimizer(groups)
+        schedule = self.make_schedule(optimizer, int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        phase = self.phases.at(self.current_epoch, self.trainer.max_epochs or 1)
+        image_size = (batch.images.shape[-2], batch.images.shape[-1])
+        if self.multiscale is not None:
+            image_size = self.multiscale.size(self.current_epoch, batch_idx, image_size)
+        batch = resize_batch(batch, image_size)
+        outputs = self.model(batch.images.contiguous(memory_format=self.memory_format), with_proxy=True)
+        dcc = partial(self.model.dcc, with_sigmas=True)
+        losses = self.criterion(outputs, batch.targets, dcc, phase, batch.ignore_mask)
+        self.log("train/loss", losses["loss"], prog_bar=True, batch_size=len(batch))
+        self.log_dict(
+            {f"train/{name}": value for name, value in losses.items() if name != "loss"}, batch_size=len(batch)
+        )
+        return losses["loss"]
+
+    def on_validation_epoch_start(self) -> None:
+        """Makes the metric when the ground truth is known, and empties it."""
+        if self.metric is None:
+            self.metric = self.make_metric(ground_truth=self.trainer.datamodule.val_source.ground_truth())  # type: ignore[attr-defined]
+            self.metric.to(self.device)
+        self.metric.reset()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> list[Poses]:
+        """Poses in px of the original images, which are also what the metric sees."""
+        outputs = self.model(batch.images.float().contiguous(memory_format=self.memory_format))
+        found = self.model.decode(outputs, self.score_thr, self.nms_thr)
+        poses = [unwarp_poses(image_poses, warp) for image_poses, warp in zip(found, batch.warps, strict=True)]
+        assert self.metric is not None
+        self.metric.update(batch.image_ids, poses)
+        return poses
+
+    def on_validation_epoch_end(self) -> None:
+        assert self.metric is not None
+        scores = {f"val/{name}": value for name, value in self.metric.compute().items()}
+        self.log_dict({name: value for name, value in scores.items() if name != "val/AP"})
+        self.log("val/AP", scores["val/AP"], prog_bar=True)

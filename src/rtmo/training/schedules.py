@@ -1,0 +1,91 @@
+"""Learning rate as a function of the step: a run is a row of segments.
+
+The published schedule (quadratic warm-up, two cosines with a jump of x2.5 between them) and the schedules of short
+runs are tables of such segments; see conf/schedule.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One stretch of a schedule. Every fraction is of the whole run.
+
+    Attributes:
+        until: Where it ends.
+        shape: ``warmup`` rises with the square of the step; ``cosine`` falls towards ``eta_min``; ``constant`` stays.
+        factor: Multiplies the rate where the segment begins.
+        eta_min: What a cosine falls to, as an absolute rate.
+        period: Length of a cosine's fall if it is not the segment's own: the published cosines end early.
+    """
+
+    until: float
+    shape: Literal["warmup", "cosine", "constant"]
+    factor: float = 1.0
+    eta_min: float = 0.0
+    period: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.shape not in ("warmup", "cosine", "constant"):
+            raise ValueError(f"schedule segment shape={self.shape!r}; choose warmup, cosine or constant")
+
+
+class SegmentedLR(LRScheduler):
+    """Sets the rate of every parameter group from its base rate and the step alone, so that resuming is exact.
+
+    Args:
+        optimizer: Its groups' ``lr`` are the base rates.
+        total_steps: Optimiser steps of the whole run.
+        segments: In order; the last must reach 1.
+
+    Raises:
+        ValueError: If the segments' ends do not rise, or do not reach 1.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, total_steps: int, *, segments: Sequence[Segment | Mapping[str, Any]]
+    ) -> None:
+        self.segments = [s if isinstance(s, Segment) else Segment(**s) for s in segments]
+        self.total_steps = total_steps
+        ends = [segment.until for segment in self.segments]
+        if ends != sorted(ends) or ends[-1:] != [1.0]:
+            raise ValueError(f"schedule segments must end at rising fractions of the run, the last at 1; got {ends}")
+        super().__init__(optimizer)
+
+    def get_lr(self) -> list[float]:
+        """The rates of the coming step, one a group."""
+        return [rate_at(self.last_epoch, base, self.segments, self.total_steps) for base in self.base_lrs]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain containers only, so that a checkpoint loads with ``weights_only=True``."""
+        return {key: value for key, value in super().state_dict().items() if key != "segments"}
+
+
+def rate_at(step: int, base: float, segments: Sequence[Segment], total_steps: int) -> float:
+    """The learning rate of a 0-based step."""
+    begin, rate = 0, base
+    for segment in segments:
+        end = round(segment.until * total_steps)
+        rate *= segment.factor
+        if step < end or segment is segments[-1]:
+            return _shape(segment, step - begin, end - begin, rate, total_steps)
+        if end > begin:
+            rate = _shape(segment, end - begin - 1, end - begin, rate, total_steps)
+            begin = end
+    raise ValueError("a schedule needs at least one segment")
+
+
+def _shape(segment: Segment, step: int, length: int, start: float, total_steps: int) -> float:
+    """The rate ``step`` steps into a segment that begins at rate ``start``."""
+    if segment.shape == "warmup":
+        return start * (min(step + 1, length) / length) ** 2
+    if segment.shape == "constant":
+        return start
+    period = length if segment.period is None else round(segment.period * total_steps)
+    return segment.eta_min + (start - segment.eta_min) * (1 + math.cos(math.pi * min(step / period, 1.0))) / 2
