@@ -9,7 +9,7 @@ Coordinates are pixels of the frame a record lives in: a ``Sample``'s own image,
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import NamedTuple, Self, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -80,7 +80,7 @@ class Targets:
         """Whether a keypoint has a position: visibility 1 or 2."""
         return self.visibility > 0
 
-    def to(self, device: torch.device | str) -> Self:
+    def to(self, device: torch.device | str) -> "Targets":
         return _to(self, device)
 
 
@@ -106,11 +106,10 @@ class Batch:
     def __len__(self) -> int:
         return len(self.images)
 
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
-        del non_blocking  # Lightning passes it; pageable CPU tensors ignore it
+    def to(self, device: torch.device | str) -> "Batch":
         return _to(self, device)
 
-    def pin_memory(self) -> Self:
+    def pin_memory(self) -> "Batch":
         """Called by torch's DataLoader for records it does not know."""
         return _map(self, lambda tensor: tensor.pin_memory())
 
@@ -159,7 +158,7 @@ class Poses:
     def __len__(self) -> int:
         return len(self.scores)
 
-    def to(self, device: torch.device | str) -> Self:
+    def to(self, device: torch.device | str) -> "Poses":
         return _to(self, device)
 
 

@@ -1,7 +1,6 @@
 """RTMO: one-stage multi-person pose estimation (arXiv:2312.07526, CVPR 2024)."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -31,7 +30,7 @@ class RTMO(nn.Module):
 
     Args:
         num_keypoints: K.
-        backbone: Network that makes maps of strides 8, 16 and 32.
+        backbone: ``csp_darknet`` or ``resnet50``.
         widen_factor: Scales the channels of backbone and head.
         deepen_factor: Scales the number of blocks.
         hidden_dim: Channels of the hybrid encoder.
@@ -50,7 +49,7 @@ class RTMO(nn.Module):
         self,
         *,
         num_keypoints: int,
-        backbone: Literal["csp_darknet", "resnet50"] = "csp_darknet",
+        backbone: str = "csp_darknet",
         widen_factor: float,
         deepen_factor: float,
         hidden_dim: int = 256,

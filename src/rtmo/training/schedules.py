@@ -7,7 +7,7 @@ runs are tables of such segments; see conf/schedule.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -26,7 +26,7 @@ class Segment:
     """
 
     until: float
-    shape: Literal["warmup", "cosine", "constant"]
+    shape: str
     factor: float = 1.0
     eta_min: float = 0.0
     period: float | None = None
