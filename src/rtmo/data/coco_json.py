@@ -1,0 +1,208 @@
+"""Reads COCO keypoint annotations into arrays, and says exactly what is wrong with those it cannot use."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int64, UInt8
+
+from rtmo.skeletons import KeypointSet
+
+log = logging.getLogger(__name__)
+
+# Where a source does not give the area of a person: this share of the box, as the CrowdPose evaluation assumes.
+AREA_OF_BOX = 0.53
+
+_HOW_TO_GET = (
+    "COCO 2017 is at https://cocodataset.org/#download (train and val images, train/val annotations); unpack it to "
+    "coco/annotations/person_keypoints_{train,val}2017.json and coco/{train,val}2017/*.jpg below paths.data_dir, "
+    "or point paths.data_dir to the folder that holds coco/. Nothing to download: data=synthetic"
+)
+
+
+@dataclass(frozen=True)
+class People:
+    """The annotated people of a file, in its order.
+
+    Attributes:
+        image_ids: The image each person is in.
+        bboxes: COCO's (x, y, width, height), px.
+        keypoints: px, joints in the order of the target skeleton.
+        visibility: COCO flag 0, 1 or 2.
+        annotated: Whether the person's category has the joint.
+        area: px^2.
+        is_crowd: Whether the annotation outlines a group.
+    """
+
+    image_ids: Int64[np.ndarray, " A"]
+    bboxes: Float32[np.ndarray, "A 4"]
+    keypoints: Float32[np.ndarray, "A K 2"]
+    visibility: UInt8[np.ndarray, "A K"]
+    annotated: Bool[np.ndarray, "A K"]
+    area: Float32[np.ndarray, " A"]
+    is_crowd: Bool[np.ndarray, " A"]
+
+    @property
+    def is_labeled(self) -> Bool[np.ndarray, " A"]:
+        """Whether a person has any labeled keypoint."""
+        return (self.visibility > 0).any(axis=1) & ~self.is_crowd
+
+
+def missing(field: str, path: Path, kind: str) -> FileNotFoundError:
+    """The error for a path that does not exist, with the way to get COCO."""
+    return FileNotFoundError(f"{field}: there is no {kind} {path}. {_HOW_TO_GET}")
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """The content of an annotation file.
+
+    Raises:
+        FileNotFoundError: If it does not exist.
+        ValueError: If it is not a COCO file with unique image and annotation ids.
+    """
+    if not file.is_file():
+        raise missing("annotation_file", file, "file")
+    try:
+        content = json.loads(file.read_bytes())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{file}: not valid JSON ({error}); it may be cut short: copy or download it again") from error
+    for field in ("images", "annotations", "categories"):
+        if not isinstance(content, dict) or not isinstance(content.get(field), list):
+            raise ValueError(f"{file}: no list {field!r}; a COCO keypoint file has images, annotations and categories")
+    for field, kind, needed in (
+        ("images", "image", ("id", "file_name")),
+        ("annotations", "annotation", ("id", "image_id", "category_id", "bbox")),
+    ):
+        _check_entries(file, content[field], kind, needed)
+    known = {image["id"] for image in content["images"]}
+    for annotation in content["annotations"]:
+        if annotation["image_id"] not in known:
+            raise ValueError(
+                f"{file}: annotation {annotation['id']}: image_id {annotation['image_id']} is not among the images; "
+                "add the image or remove the annotation"
+            )
+    return content
+
+
+def _check_entries(file: Path, entries: Sequence[Mapping[str, Any]], kind: str, needed: Sequence[str]) -> None:
+    seen = set()
+    for position, entry in enumerate(entries):
+        for field in needed:
+            if field not in entry:
+                raise ValueError(f"{file}: {kind} number {position} has no field {field!r}; add it")
+        if not isinstance(entry["id"], int):
+            raise ValueError(f"{file}: {kind} number {position}: id {entry['id']!r} must be an integer")
+        if entry["id"] in seen:
+            raise ValueError(f"{file}: two {kind} entries have id {entry['id']}; ids must differ")
+        seen.add(entry["id"])
+
+
+def joints_by_category(
+    file: Path, categories: Sequence[Mapping[str, Any]], joints: Sequence[str] | None, skeleton: KeypointSet
+) -> dict[int, tuple[str, ...]]:
+    """The joint names of every category that is a person.
+
+    Args:
+        joints: Overrides the names of the file, which some tools leave out.
+
+    Raises:
+        ValueError: If no category has joints, or one shares no joint with the skeleton.
+    """
+    named = {
+        category["id"]: tuple(joints or category.get("keypoints") or ())
+        for category in categories
+        if joints or category.get("keypoints")
+    }
+    if not named:
+        raise ValueError(
+            f"{file}: no category lists its joints under 'keypoints'. Take a keypoint file "
+            "(person_keypoints_*.json of COCO), or give joints=[...], the joint names in the order of the annotations"
+        )
+    for category, names in named.items():
+        unknown = [name for name in names if name not in skeleton.joints]
+        if len(unknown) == len(names):
+            raise ValueError(
+                f"{file}: category {category}: none of its joints {list(names)} is in the skeleton {skeleton.name!r} "
+                f"{list(skeleton.joints)}; rename them, or choose the skeleton of this data set"
+            )
+        absent = [joint for joint in skeleton.joints if joint not in names]
+        if unknown or absent:
+            log.warning("%s: joints left out: %s; joints it lacks, without loss: %s", file, unknown, absent)
+    return named
+
+
+def pack_people(
+    file: Path, annotations: Sequence[Mapping[str, Any]], joints: Mapping[int, tuple[str, ...]], skeleton: KeypointSet
+) -> People:
+    """Annotations as arrays, joints brought into the order of the skeleton by name.
+
+    Raises:
+        ValueError: If a box, a keypoint list, a visibility flag or an area cannot be used.
+    """
+    _check_people(file, annotations, joints)
+    count, keypoints = len(annotations), np.zeros((len(annotations), skeleton.num_keypoints, 3))
+    annotated = np.zeros((count, skeleton.num_keypoints), dtype=bool)
+    for category, names in joints.items():
+        rows = [row for row, annotation in enumerate(annotations) if annotation["category_id"] == category]
+        empty = [0] * (3 * len(names))
+        flat = np.array([annotations[row].get("keypoints") or empty for row in rows], dtype=np.float64)
+        shared = [joint for joint in names if joint in skeleton.joints]
+        columns = [skeleton.joints.index(joint) for joint in shared]
+        source = flat.reshape(len(rows), len(names), 3)[:, [names.index(joint) for joint in shared]]
+        keypoints[np.ix_(rows, columns)] = source
+        annotated[np.ix_(rows, columns)] = True
+    bboxes = np.array([annotation["bbox"] for annotation in annotations], dtype=np.float64).reshape(count, 4)
+    given = [annotation.get("area") for annotation in annotations]
+    guess = AREA_OF_BOX * bboxes[:, 2] * bboxes[:, 3]
+    area = np.array([guess[row] if value is None else value for row, value in enumerate(given)], dtype=np.float64)
+    _check_values(file, annotations, bboxes, keypoints, area)
+    return People(
+        image_ids=np.array([annotation["image_id"] for annotation in annotations], dtype=np.int64),
+        bboxes=bboxes.astype(np.float32),
+        keypoints=keypoints[..., :2].astype(np.float32),
+        visibility=keypoints[..., 2].astype(np.uint8),
+        annotated=annotated,
+        area=area.astype(np.float32),
+        is_crowd=np.array([bool(annotation.get("iscrowd", 0)) for annotation in annotations], dtype=bool),
+    )
+
+
+def _check_people(file: Path, annotations: Sequence[Mapping[str, Any]], joints: Mapping[int, tuple[str, ...]]) -> None:
+    if annotations and not any("keypoints" in annotation for annotation in annotations):
+        raise ValueError(f"{file}: no annotation has 'keypoints'; COCO keeps them in person_keypoints_*.json")
+    for annotation in annotations:
+        where = f"{file}: annotation {annotation['id']}"
+        if len(annotation["bbox"]) != 4:
+            raise ValueError(f"{where}: bbox must be [x, y, width, height], got {annotation['bbox']}")
+        expected, got = len(joints[annotation["category_id"]]), len(annotation.get("keypoints") or ())
+        if got and got != 3 * expected:
+            raise ValueError(
+                f"{where}: 'keypoints' holds {got} numbers ({got / 3:g} keypoints of x, y, visibility), but its "
+                f"category lists {expected} joints; give {3 * expected} numbers, 0, 0, 0 for a joint without a label"
+            )
+
+
+def _check_values(
+    file: Path,
+    annotations: Sequence[Mapping[str, Any]],
+    bboxes: np.ndarray,
+    keypoints: np.ndarray,
+    area: np.ndarray,
+) -> None:
+    """Reports the first value that would poison a loss."""
+    for field, bad, rule in (
+        ("bbox", ~np.isfinite(bboxes).all(1) | (bboxes[:, 2:] < 0).any(1), "finite, with width and height >= 0"),
+        ("keypoints", ~np.isfinite(keypoints).all((1, 2)), "finite"),
+        ("keypoints", ~np.isin(keypoints[..., 2], (0, 1, 2)).all(1), "x, y, visibility with visibility 0, 1 or 2"),
+        ("area", ~np.isfinite(area) | (area < 0), "finite and >= 0"),
+    ):
+        if bad.any():
+            annotation = annotations[int(bad.argmax())]
+            raise ValueError(
+                f"{file}: annotation {annotation['id']}: {field} must be {rule}, got {annotation.get(field)}; "
+                "correct it or remove the annotation"
+            )

@@ -1,0 +1,139 @@
+"""The data of a run, for Lightning's Trainer."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import cv2
+import torch
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
+
+from rtmo.data.collate import collate
+from rtmo.data.pipeline import Augmentation, Item, TrainDataset, ValDataset, check_image_size
+from rtmo.data.sampler import EpochSampler
+from rtmo.data.source import PoseSource
+from rtmo.phases import Phases
+
+log = logging.getLogger(__name__)
+
+
+class PoseDataModule(LightningDataModule):
+    """Augmented training batches and letterboxed validation batches (``types.Batch``, uint8 images).
+
+    Every sample is a function of (seed, epoch, index), whatever the number of workers and ranks, and of whether the
+    run was resumed.
+
+    Args:
+        train: Where training images come from.
+        val: Where validation images come from; all of them are shown, in order.
+        image_size: (height, width) of the network input, multiples of 32.
+        batch_size: Images per training batch and rank. A smaller set gives one batch of what there is.
+        val_batch_size: Likewise for validation; None: as ``batch_size``.
+        num_workers: Processes per loader; 0 loads in the main process.
+        seed: Of order and augmentation, not negative.
+        phases: When the light augmentation takes over.
+        augment: Steps by name of the ``main`` (phases A, B) and ``light`` (phase C) augmentation; None skips a step.
+        drop_last: Whether to leave out the last batch of an epoch if it is smaller; the published recipe keeps it.
+
+    Raises:
+        ValueError: If an argument is out of range, or the skeletons of ``train`` and ``val`` differ.
+    """
+
+    def __init__(
+        self,
+        *,
+        train: PoseSource,
+        val: PoseSource,
+        image_size: tuple[int, int],
+        batch_size: int,
+        val_batch_size: int | None = None,
+        num_workers: int,
+        seed: int,
+        phases: Phases,
+        augment: Mapping[Literal["main", "light"], Augmentation],
+        drop_last: bool = False,
+    ) -> None:
+        super().__init__()
+        self.image_size = check_image_size(image_size)
+        for field, number, least in (
+            ("batch_size", batch_size, 1),
+            ("val_batch_size", 1 if val_batch_size is None else val_batch_size, 1),
+            ("num_workers", num_workers, 0),
+            ("seed", seed, 0),
+        ):
+            if number < least:
+                raise ValueError(f"{field} must be at least {least}, got {number}")
+        if set(augment) != {"main", "light"}:
+            raise ValueError(f"augment must have the entries main and light, got {sorted(augment)}")
+        if train.skeleton != val.skeleton:
+            raise ValueError(
+                f"train ({train.name}) has the skeleton {train.skeleton.name!r}, val ({val.name}) "
+                f"{val.skeleton.name!r}; give both the same"
+            )
+        self.train_source, self.val_source = train, val
+        self.batch_size, self.val_batch_size = batch_size, val_batch_size or batch_size
+        self.num_workers, self.seed, self.drop_last = num_workers, seed, drop_last
+        self.phases, self.augment = phases, augment
+        self.max_epochs = 1  # until a Trainer says otherwise
+
+    def setup(self, stage: str) -> None:
+        """Learns the length of the run, of which the phases are fractions.
+
+        Raises:
+            ValueError: If the Trainer has no ``max_epochs``.
+        """
+        if stage == "fit" and self.trainer is not None:
+            if not self.trainer.max_epochs or self.trainer.max_epochs < 0:
+                raise ValueError("trainer.max_epochs must be given: the training phases are fractions of it")
+            self.max_epochs = self.trainer.max_epochs
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Batches of this rank's share of the epoch that the sampler's ``set_epoch`` was told."""
+        dataset = TrainDataset(
+            source=self.train_source,
+            image_size=self.image_size,
+            augment=self.augment,
+            phases=self.phases,
+            max_epochs=self.max_epochs,
+            seed=self.seed,
+        )
+        rank, world_size = self._rank()
+        sampler = EpochSampler(dataset, seed=self.seed, rank=rank, world_size=world_size)
+        if len(sampler) < self.batch_size:
+            log.warning(
+                "%s: only %d training images per rank, fewer than batch_size %d: every batch has %d",
+                *(self.train_source.name, len(sampler), self.batch_size, len(sampler)),
+            )
+        drop_last = self.drop_last and len(sampler) >= self.batch_size
+        return self._loader(dataset, self.batch_size, sampler=sampler, drop_last=drop_last)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """All validation images; several ranks share them, repeating a few if they do not divide evenly."""
+        dataset = ValDataset(source=self.val_source, image_size=self.image_size)
+        rank, world_size = self._rank()
+        options: dict[str, Any] = {}
+        if world_size > 1:
+            options["sampler"] = DistributedSampler(dataset, num_replicas=world_size, rank=rank, shuffle=False)
+        return self._loader(dataset, self.val_batch_size, **options)
+
+    def _rank(self) -> tuple[int, int]:
+        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+
+    def _loader(self, dataset: Dataset[Item], batch_size: int, **options: Any) -> DataLoader[Any]:
+        return DataLoader(
+            dataset,
+            batch_size=batch_size,
+            num_workers=self.num_workers,
+            collate_fn=collate,
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=self.num_workers > 0,
+            worker_init_fn=_init_worker,
+            # A generator of its own: the number of workers must not change what others draw from the global one.
+            generator=torch.Generator().manual_seed(self.seed),
+            **options,
+        )
+
+
+def _init_worker(worker: int) -> None:
+    cv2.setNumThreads(0)  # one thread per worker; also, OpenCV's threads do not survive a fork

@@ -1,0 +1,137 @@
+"""One image fitted into the network's frame, plainly for validation or with jitter for phase C."""
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float
+
+from rtmo.data.transforms import BORDER, Draw, Transform, then
+from rtmo.types import Sample
+
+
+def warp_people(
+    sample: Sample, matrix: Float[np.ndarray, "2 3"], image_size: tuple[int, int], area_factor: float
+) -> Sample:
+    """Moves the annotations of a sample, not its image, by an affine map.
+
+    A box becomes the clipped box around its moved corners; a keypoint outside the new image becomes unlabeled.
+
+    Args:
+        image_size: (height, width) after the move, px.
+        area_factor: By what ``area`` grows.
+    """
+    height, width = image_size
+    linear, offset = matrix[:, :2], matrix[:, 2]
+    keypoints = (sample.keypoints @ linear.T + offset).astype(np.float32)
+    corners = sample.bboxes[:, [[0, 1], [2, 1], [0, 3], [2, 3]]] @ linear.T + offset
+    bboxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
+    bboxes = bboxes.clip(0, (width, height, width, height)).astype(np.float32)
+    return replace(
+        sample,
+        bboxes=bboxes,
+        keypoints=keypoints,
+        visibility=np.where(inside(keypoints, image_size), sample.visibility, np.uint8(0)),
+        area=(sample.area * area_factor).astype(np.float32),
+        warp=then(matrix, sample.warp),
+    )
+
+
+def inside(keypoints: Float[np.ndarray, "G K 2"], image_size: tuple[int, int]) -> Bool[np.ndarray, "G K"]:
+    """Which points lie in an image of (height, width) px."""
+    height, width = image_size
+    x, y = keypoints[..., 0], keypoints[..., 1]
+    return (x >= 0) & (x < width) & (y >= 0) & (y < height)
+
+
+@dataclass(frozen=True)
+class LightParams:
+    """How a sample is moved before it is fitted.
+
+    Attributes:
+        shift: (x, y) by which the frame moves over the image, fraction of the image's width and height.
+        scale: Size of the frame: above 1 people get smaller.
+        rotation: Degrees.
+    """
+
+    shift: tuple[float, float] = (0.0, 0.0)
+    scale: float = 1.0
+    rotation: float = 0.0
+
+
+class LightAffine(Transform):
+    """Fits an image into ``image_size``, aspect ratio kept, centred, after a random shift, turn and scaling.
+
+    One bilinear warp with grey borders. Each amount follows a normal distribution cut at one standard deviation. With
+    all amounts at their neutral values this is ``Letterbox``: phase C of RTMO-t and RTMO-s; the published phase C of
+    RTMO-m and RTMO-l uses shift 0.2, rotation 30, scale (0.75, 1.5).
+
+    Args:
+        image_size: (height, width) of the result, px.
+        shift: Largest shift, fraction of the image.
+        rotation: Largest turn, degrees.
+        scale: Smallest and largest size of the frame.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_size: tuple[int, int],
+        shift: float = 0.2,
+        rotation: float = 30.0,
+        scale: tuple[float, float] = (0.75, 1.5),
+    ) -> None:
+        self.image_size = tuple(image_size)
+        self.shift, self.rotation, self.scale = shift, rotation, scale
+
+    def __call__(self, sample: Sample, rng: np.random.Generator, draw: Draw) -> Sample:
+        """See ``Transform``."""
+        return self.apply(sample, self.draw(rng))
+
+    def draw(self, rng: np.random.Generator) -> LightParams:
+        """Draws the amounts; ``scale`` spans its range linearly."""
+        x, y, size, turn = (truncated_normal(rng) for _ in range(4))
+        low, high = self.scale
+        return LightParams(
+            shift=(x * self.shift, y * self.shift),
+            scale=(low + high) / 2 + size * (high - low) / 2,
+            rotation=turn * self.rotation,
+        )
+
+    def apply(self, sample: Sample, params: LightParams) -> Sample:
+        """Moves image, people and ignore mask."""
+        height, width = self.image_size
+        matrix = self.matrix(sample.image_size, params)
+        moved = warp_people(sample, matrix, (height, width), abs(float(np.linalg.det(matrix[:, :2]))))
+        image = cv2.warpAffine(sample.image, matrix, (width, height), borderValue=BORDER)
+        mask = sample.ignore_mask
+        if mask is not None:
+            mask = cv2.warpAffine(mask.astype(np.uint8) * 255, matrix, (width, height)) > 127
+        return replace(moved, image=image, ignore_mask=mask)
+
+    def matrix(self, source_size: tuple[int, int], params: LightParams) -> Float[np.ndarray, "2 3"]:
+        """Original pixels to the result: the frame's centre onto the centre of the result."""
+        height, width = self.image_size
+        source_height, source_width = source_size
+        ratio = min(height / source_height, width / source_width) / params.scale
+        angle = np.deg2rad(params.rotation)
+        cos, sin = np.cos(angle) * ratio, np.sin(angle) * ratio
+        linear = np.array([[cos, sin], [-sin, cos]])
+        centre = np.array(
+            [source_width / 2 + params.shift[0] * source_width, source_height / 2 + params.shift[1] * source_height]
+        )
+        return np.hstack([linear, (np.array([width / 2, height / 2]) - linear @ centre)[:, None]])
+
+
+class Letterbox(LightAffine):
+    """Fits an image into ``image_size``, aspect ratio kept, centred, grey elsewhere: what the network is tested on."""
+
+    def __init__(self, *, image_size: tuple[int, int]) -> None:
+        super().__init__(image_size=image_size, shift=0.0, rotation=0.0, scale=(1.0, 1.0))
+
+
+def truncated_normal(rng: np.random.Generator) -> float:
+    """A standard normal number from [-1, 1]."""
+    while abs(number := rng.standard_normal()) > 1:
+        pass
+    return float(number)

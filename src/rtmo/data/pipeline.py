@@ -1,0 +1,115 @@
+"""From a source and an index to a sample in the network's frame."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from rtmo.data.letterbox import Letterbox
+from rtmo.data.source import PoseSource
+from rtmo.data.transforms import Filter, Transform
+from rtmo.phases import Phases
+from rtmo.types import Sample
+
+Augmentation = Mapping[str, Transform | None]  # steps by name, in order; None switches one off
+
+
+@dataclass(frozen=True)
+class Item:
+    """A sample ready for batching.
+
+    Attributes:
+        original_size: (height, width) of the image as stored, px.
+    """
+
+    sample: Sample
+    original_size: tuple[int, int]
+
+
+def check_image_size(image_size: tuple[int, int]) -> tuple[int, int]:
+    """Returns (height, width) if the network can take it.
+
+    Raises:
+        ValueError: If a side is not a positive multiple of 32, the network's coarsest stride.
+    """
+    height, width = image_size
+    if height % 32 or width % 32 or min(height, width) < 32:
+        below, above = ([max(32, side // 32 * 32) for side in image_size], [-(-side // 32) * 32 for side in image_size])
+        raise ValueError(
+            f"image_size must be (height, width) in multiples of 32, got {height} x {width}; "
+            f"the nearest are {below[0]} x {below[1]} and {max(32, above[0])} x {max(32, above[1])}"
+        )
+    return height, width
+
+
+class TrainDataset(Dataset[Item]):
+    """Augmented samples, each a pure function of (seed, epoch, index).
+
+    The steps of ``main`` run in phases A and B, those of ``light`` in phase C, which also loads ignore masks. A sample
+    that the steps leave at another size than ``image_size`` is letterboxed, so any step may be switched off.
+
+    Args:
+        image_size: (height, width) of the result, px.
+        seed: Not negative.
+        max_epochs: The length of the run, of which ``phases`` are fractions.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: PoseSource,
+        image_size: tuple[int, int],
+        augment: Mapping[Literal["main", "light"], Augmentation],
+        phases: Phases,
+        max_epochs: int,
+        seed: int,
+    ) -> None:
+        self.source, self.image_size = source, check_image_size(image_size)
+        self.steps = {name: [step for step in augment[name].values() if step is not None] for name in augment}
+        self.phases, self.max_epochs, self.seed = phases, max_epochs, seed
+        self._letterbox = Letterbox(image_size=self.image_size)
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, key: tuple[int, int] | int) -> Item:
+        """The sample of (epoch, index); a bare index, as Lightning's overfit_batches gives, means epoch 0."""
+        epoch, index = key if isinstance(key, tuple) else (0, key)
+        rng = np.random.default_rng((self.seed, epoch, index))
+        light = self.phases.at(epoch, self.max_epochs) == "C"
+
+        def draw(generator: np.random.Generator) -> Sample:
+            return self.source.load(int(generator.integers(len(self.source))), with_ignore_mask=light)
+
+        sample = self.source.load(index, with_ignore_mask=light)
+        original_size = sample.image_size
+        for step in self.steps["light" if light else "main"]:
+            sample = step(sample, rng, draw)
+        if sample.image_size != self.image_size:
+            sample = self._letterbox(sample, rng, draw)
+        return Item(sample, original_size)
+
+
+class ValDataset(Dataset[Item]):
+    """Letterboxed samples without augmentation; people without labeled keypoints are left out of the targets."""
+
+    def __init__(self, *, source: PoseSource, image_size: tuple[int, int]) -> None:
+        self.source = source
+        self._steps = (Letterbox(image_size=check_image_size(image_size)), Filter())
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> Item:
+        sample = self.source.load(index)
+        original_size = sample.image_size
+        unused = np.random.default_rng(0)
+        for step in self._steps:
+            sample = step(sample, unused, self._no_draw)
+        return Item(sample, original_size)
+
+    @staticmethod
+    def _no_draw(generator: np.random.Generator) -> Sample:
+        raise AssertionError("validation combines no images")

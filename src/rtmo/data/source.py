@@ -1,0 +1,34 @@
+"""What a data set must offer, whatever stores it."""
+
+from typing import Any, Protocol
+
+from rtmo.skeletons import KeypointSet
+from rtmo.types import Sample
+
+
+class PoseSource(Protocol):
+    """Images with people, by index.
+
+    Attributes:
+        name: How configs, logs and errors refer to it.
+        skeleton: The joints of every sample, in order; joints the data set lacks are ``annotated = False``.
+    """
+
+    name: str
+    skeleton: KeypointSet
+
+    def __len__(self) -> int:
+        """The number of images."""
+        ...
+
+    def load(self, index: int, with_ignore_mask: bool = False) -> Sample:
+        """One image with its people; a pure function of the index, so that any worker may call it.
+
+        Args:
+            with_ignore_mask: Whether ``Sample.ignore_mask`` is wanted; it costs time and only phase C uses it.
+        """
+        ...
+
+    def ground_truth(self) -> dict[str, Any]:
+        """All people in COCO's format (images, annotations, categories), joints in the order of ``skeleton``."""
+        ...

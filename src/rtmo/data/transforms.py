@@ -1,0 +1,91 @@
+"""The interface of augmentation steps, and those that need no other image.
+
+Each random step keeps drawing and applying apart: ``draw`` turns a generator into parameters, ``apply`` is a pure
+function of sample and parameters, so that tests can replay recorded draws.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from jaxtyping import Float
+
+from rtmo.skeletons import KeypointSet
+from rtmo.types import Sample
+
+# Another random image of the same source, for steps that combine several.
+Draw = Callable[[np.random.Generator], Sample]
+
+# Grey around images; what published weights were trained with.
+BORDER = (114, 114, 114)
+
+
+class Transform(ABC):
+    """A step of a pipeline. It returns a new sample and leaves the arrays of the one it got unchanged."""
+
+    @abstractmethod
+    def __call__(self, sample: Sample, rng: np.random.Generator, draw: Draw) -> Sample:
+        """Transforms a sample.
+
+        Args:
+            rng: The only source of randomness.
+            draw: Gives another random image.
+        """
+
+
+class Flip(Transform):
+    """Mirrors an image left to right, joints trading sides.
+
+    Args:
+        skeleton: Knows which joints are partners.
+        prob: How often.
+    """
+
+    def __init__(self, *, skeleton: KeypointSet, prob: float = 0.5) -> None:
+        self.partners = list(skeleton.flip_indices)
+        self.prob = prob
+
+    def __call__(self, sample: Sample, rng: np.random.Generator, draw: Draw) -> Sample:
+        """See ``Transform``."""
+        return self.apply(sample) if rng.random() < self.prob else sample
+
+    def apply(self, sample: Sample) -> Sample:
+        """The mirrored sample. Pixel centres lie at integers: column 0 trades places with column W - 1."""
+        last = np.float32(sample.image.shape[1] - 1)
+        keypoints = sample.keypoints[:, self.partners]
+        keypoints[..., 0] = last - keypoints[..., 0]
+        bboxes = sample.bboxes[:, [2, 1, 0, 3]]
+        bboxes[:, 0::2] = last - bboxes[:, 0::2]
+        mask, mirror = sample.ignore_mask, np.array([[-1, 0, last], [0, 1, 0]], dtype=np.float64)
+        return replace(
+            sample,
+            image=cv2.flip(sample.image, 1),
+            bboxes=bboxes,
+            keypoints=keypoints,
+            visibility=sample.visibility[:, self.partners],
+            annotated=sample.annotated[:, self.partners],
+            ignore_mask=None if mask is None else np.ascontiguousarray(mask[:, ::-1]),
+            warp=then(mirror, sample.warp),
+        )
+
+
+class Filter(Transform):
+    """Drops people that cannot be learned from: a box side of ``min_side`` px or less, or no labeled keypoint.
+
+    An image left without people is kept: it is a negative.
+    """
+
+    def __init__(self, *, min_side: float = 1.0) -> None:
+        self.min_side = min_side
+
+    def __call__(self, sample: Sample, rng: np.random.Generator, draw: Draw) -> Sample:
+        """See ``Transform``."""
+        sides = sample.bboxes[:, 2:] - sample.bboxes[:, :2]
+        return sample.select((sides > self.min_side).all(axis=1) & (sample.visibility > 0).any(axis=1))
+
+
+def then(matrix: Float[np.ndarray, "2 3"], warp: Float[np.ndarray, "2 3"] | None) -> Float[np.ndarray, "2 3"]:
+    """The affine map that applies ``warp`` (None: identity) first, then ``matrix``."""
+    return matrix if warp is None else matrix @ np.vstack([warp, (0, 0, 1)])
