@@ -1,0 +1,211 @@
+"""A scene: who stands where, what hides whom, the true annotations, and the picture of it.
+
+The geometry of a scene and its colours come from two random streams, so annotations need no painting. Everything is
+drawn on a canvas of twice the size and averaged down, which gives smooth edges.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from . import textures
+from .body import pose_body, sample_build, view_rotation
+from .figure import Figure, person_strokes, project, sample_outfit, visible_joint
+from .paint import paint_person, paint_thing
+from .poses import sample_pose
+from .scenery import paint_background, sample_thing
+from .shapes import Layer, draw
+
+OVERSAMPLING = 2
+_THING = 255  # owner of pixels that show no person
+_COUNT_WEIGHTS = np.array([0.06, 0.18, 0.19, 0.16, 0.13, 0.1, 0.07, 0.06, 0.05])
+_MIN_AREA = 0.0012  # of the image, below which a visible silhouette is not annotated
+_MIN_SHARE = 0.12  # of the silhouette that must be visible, likewise
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A person or thing on the canvas; ``figure`` is None for things, ``distance`` grows away from the camera."""
+
+    layer: Layer
+    distance: float
+    height: float
+    figure: Figure | None
+
+
+@dataclass(frozen=True)
+class Person:
+    """Truth about one person, in px of the image (pixel centres at integers; boxes by pixel edges as in COCO).
+
+    Attributes:
+        bbox: Corners of the visible silhouette.
+        area: Of the visible silhouette, px^2.
+    """
+
+    bbox: Float[np.ndarray, "4"]
+    area: float
+    keypoints: Float[np.ndarray, "K 2"]
+    visibility: UInt8[np.ndarray, " K"]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything placed, farthest first, and the truth about its people."""
+
+    size: tuple[int, int]
+    horizon: float
+    placed: list[Placed]
+    people: list[Person]
+
+
+def sample_scene(
+    rng: np.random.Generator, image_size: tuple[int, int], max_people: int, joints: tuple[str, ...]
+) -> Scene:
+    """Draws a scene of 0 to ``max_people`` people on (height, width) px."""
+    size = (image_size[0] * OVERSAMPLING, image_size[1] * OVERSAMPLING)
+    weights = _COUNT_WEIGHTS[: max_people + 1] if max_people < len(_COUNT_WEIGHTS) else _COUNT_WEIGHTS
+    count = int(rng.choice(len(weights), p=weights / weights.sum()))
+    camera = _Camera.sample(rng, size)
+    placed = [_place_person(rng, camera, spot) for spot in _spots(rng, camera, count)]
+    for foot, height in _spots(rng, camera, int(rng.integers(0, 6))):
+        layer = sample_thing(rng, foot, height * rng.uniform(0.8, 1.5), size)
+        if layer is not None:
+            placed.append(Placed(layer, 1 / height, height, None))
+    present = sorted((one for one in placed if one is not None), key=lambda one: -one.distance)
+    owner, present = _settle(present, size)
+    people = [
+        _annotate(one, number, owner, joints) for number, one in enumerate(present, start=1) if one.figure is not None
+    ]
+    return Scene(size, camera.horizon, present, people)
+
+
+@dataclass(frozen=True)
+class _Camera:
+    """Where it stands and looks; px of the canvas."""
+
+    size: tuple[int, int]
+    horizon: float
+    level: float  # height above the ground in statures
+    pitch: float
+    roll: float
+    distance: float
+    light: Float[np.ndarray, "2"]
+
+    @classmethod
+    def sample(cls, rng: np.random.Generator, size: tuple[int, int]) -> "_Camera":
+        angle = rng.uniform(-0.9, 0.9)
+        return cls(
+            size=size,
+            horizon=size[0] * rng.uniform(0.05, 0.55),
+            level=rng.uniform(0.5, 1.5),
+            pitch=rng.normal(6, 8),
+            roll=rng.normal(0, 4),
+            distance=float(np.exp(rng.uniform(np.log(2.5), np.log(12)))),
+            light=rng.uniform(0.6, 1.0) * np.array([np.sin(angle), -np.cos(angle)]),
+        )
+
+
+def _spots(rng: np.random.Generator, camera: _Camera, count: int) -> list[tuple[tuple[float, float], float]]:
+    """Where feet stand (x, y) and how tall one stature is there, px; often close to one another."""
+    height, width = camera.size
+    largest = 1.35 if count <= 2 else 1.1 if count <= 4 else 0.8
+    spots: list[tuple[tuple[float, float], float]] = []
+    for _ in range(count):
+        tall = height * float(np.exp(rng.uniform(np.log(0.13), np.log(largest))))
+        x = rng.uniform(-0.02, 1.02) * width
+        if spots and rng.random() < 0.45:
+            (near_x, _), near_tall = spots[rng.integers(len(spots))]
+            tall = near_tall * float(np.exp(rng.normal(0, 0.2)))
+            x = near_x + rng.choice((-1, 1)) * rng.uniform(0.12, 0.6) * tall
+        y = camera.horizon + camera.level * tall + rng.normal(0, 0.04) * height
+        y = float(np.clip(y, 0.55 * tall, height + 0.5 * tall))  # some body stays in sight
+        top = float(np.clip(y - tall, -0.3 * tall, height - 0.45 * tall))
+        spots.append(((float(np.clip(x, -0.1 * tall, width + 0.1 * tall)), top + tall), tall))
+    return spots
+
+
+def _place_person(
+    rng: np.random.Generator, camera: _Camera, spot: tuple[tuple[float, float], float]
+) -> Placed | None:
+    ground, height = spot
+    yaw = rng.normal(0, 40) if rng.random() < 0.35 else rng.uniform(-180, 180)
+    view = view_rotation(yaw, camera.pitch, camera.roll)
+    body = pose_body(sample_build(rng), sample_pose(rng), view)
+    figure = project(body, sample_outfit(rng), ground, height, camera.distance, camera.light)
+    layer = draw(person_strokes(figure), camera.size)
+    return None if layer is None else Placed(layer, 1 / height, height, figure)
+
+
+def _settle(placed: list[Placed], size: tuple[int, int]) -> tuple[UInt8[np.ndarray, "H W"], list[Placed]]:
+    """Which of the placed shows at every pixel (counted from 1), after taking out people who hardly show."""
+    while True:
+        owner = np.zeros(size, np.uint8)
+        for number, one in enumerate(placed, start=1):
+            view = owner[one.layer.window]
+            cv2.copyTo(np.full_like(view, number), one.layer.labels, view)
+        keep = [
+            one.figure is None or _shows(one.layer, owner[one.layer.window] == number, size)
+            for number, one in enumerate(placed, start=1)
+        ]
+        if all(keep):
+            return owner, placed
+        placed = [one for one, kept in zip(placed, keep, strict=True) if kept]
+
+
+def _shows(layer: Layer, mask: np.ndarray, size: tuple[int, int]) -> bool:
+    visible = np.count_nonzero(mask)
+    return visible > _MIN_AREA * size[0] * size[1] and visible > _MIN_SHARE * cv2.countNonZero(layer.labels)
+
+
+def _annotate(one: Placed, number: int, owner: UInt8[np.ndarray, "H W"], joints: tuple[str, ...]) -> Person:
+    assert one.figure is not None
+    layer = one.layer
+    mask = owner[layer.window] == number
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    corners = np.array([columns[0] + layer.x, rows[0] + layer.y, columns[-1] + layer.x + 1, rows[-1] + layer.y + 1])
+    on_canvas = np.stack([one.figure[name] for name in joints])
+    keypoints = (on_canvas + 0.5) / OVERSAMPLING - 0.5  # centres of pixels, not corners
+    height, width = owner.shape
+    inside = ((keypoints > -0.5) & (keypoints < np.array([width, height]) / OVERSAMPLING - 0.5)).all(1)
+    visibility = np.zeros(len(joints), np.uint8)
+    for k in np.flatnonzero(inside):
+        column, row = np.clip(np.rint(on_canvas[k]).astype(int), 0, (width - 1, height - 1))
+        nearby = owner[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
+        seen = (nearby == number).any() and visible_joint(one.figure, joints[k], layer, column, row)
+        visibility[k] = 2 if seen else 1
+    keypoints[~inside] = 0
+    return Person(corners / OVERSAMPLING, float(mask.sum()) / OVERSAMPLING**2, keypoints, visibility)
+
+
+def paint_scene(scene: Scene, rng: np.random.Generator) -> UInt8[np.ndarray, "h w 3"]:
+    """The picture of a scene: background, everything placed, then the camera's lens, light and noise."""
+    light = rng.normal(1.0, 0.06, 3).clip(0.8, 1.2) * rng.uniform(0.75, 1.15)
+    canvas = paint_background(scene.size, scene.horizon, rng, light)
+    for one in scene.placed:
+        if one.figure is None:
+            paint_thing(canvas, one.layer, rng, light)
+        else:
+            figure = one.figure
+            along = figure["neck"] - figure["pelvis"]
+            angle = float(np.arctan2(along[0], -along[1]))
+            paint_person(canvas, one.layer, figure.outfit, rng, light, one.height, -angle)
+    size = (scene.size[1] // OVERSAMPLING, scene.size[0] // OVERSAMPLING)
+    return _photograph(cv2.resize(canvas, size, interpolation=cv2.INTER_AREA), rng)
+
+
+def _photograph(image: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator) -> UInt8[np.ndarray, "h w 3"]:
+    """Uneven light, blur and noise."""
+    height, width = image.shape[:2]
+    field = rng.uniform(0.72, 1.12, (3, 3)).astype(np.float32)
+    field = cv2.resize(field, (width, height), interpolation=cv2.INTER_LINEAR)
+    gain = cv2.cvtColor(cv2.convertScaleAbs(field, alpha=200), cv2.COLOR_GRAY2BGR)
+    image = cv2.multiply(image, gain, scale=1 / 200)
+    if rng.random() < 0.6:
+        image = cv2.GaussianBlur(image, (5, 5), rng.uniform(0.3, 1.1))
+    noise = textures.sensor_noise()
+    top, left = rng.integers(0, noise.shape[0] - height), rng.integers(0, noise.shape[1] - width)
+    strength = rng.uniform(0.02, 0.3)
+    patch = noise[top : top + height, left : left + width]
+    return cv2.addWeighted(image, 1.0, patch, strength, -128 * strength)

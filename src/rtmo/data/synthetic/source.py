@@ -1,0 +1,130 @@
+"""Synthetic people as a source of images and poses."""
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from rtmo.skeletons import COCO17, KeypointSet
+from rtmo.types import Sample
+
+from .body import POINTS
+from .scene import Person, Scene, paint_scene, sample_scene
+
+# joints of keypoint sets that bear another name here
+_JOINTS = {name: name for name in POINTS}
+
+
+class SyntheticPeople:
+    """Images of articulated people, drawn on the fly; image ``i`` is a pure function of ``(seed, i)``.
+
+    Nothing is stored or downloaded. Flags are true: 2 for a joint that shows, 1 for one hidden by the person itself,
+    by another or by a thing, 0 outside the image. Boxes and areas are those of the visible silhouette.
+
+    Args:
+        num_images: How many images there are.
+        image_size: (height, width) in px.
+        seed: Sources with different seeds share no image; use different ones for training and validation.
+        skeleton: Its joints must be among those a synthetic body has.
+        max_people: Per image; at most 8 are drawn.
+        name: How logs and metrics refer to it.
+
+    Raises:
+        ValueError: If a number is out of range or the skeleton has a joint that cannot be drawn.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_images: int,
+        image_size: tuple[int, int],
+        seed: int,
+        skeleton: KeypointSet = COCO17,
+        max_people: int = 8,
+        name: str = "synthetic",
+    ) -> None:
+        unknown = [joint for joint in skeleton.joints if joint not in _JOINTS]
+        if unknown:
+            raise ValueError(f"skeleton={skeleton.name!r}: synthetic people have no {unknown}; they have {POINTS}")
+        if num_images < 1:
+            raise ValueError(f"num_images={num_images} must be at least 1")
+        if len(image_size) != 2 or min(image_size) < 32:
+            raise ValueError(f"image_size={image_size} must be (height, width), each at least 32 px")
+        if not 0 <= max_people <= 8:
+            raise ValueError(f"max_people={max_people} must be 0 to 8")
+        if seed < 0:
+            raise ValueError(f"seed={seed} must not be negative")
+        self.name = name
+        self.skeleton = skeleton
+        self.num_images = num_images
+        self.image_size = (int(image_size[0]), int(image_size[1]))
+        self.seed = seed
+        self.max_people = max_people
+
+    def __len__(self) -> int:
+        return self.num_images
+
+    def load(self, index: int, with_ignore_mask: bool = False) -> Sample:
+        """Draws an image.
+
+        Raises:
+            IndexError: If there is none of that index.
+        """
+        if not 0 <= index < self.num_images:
+            raise IndexError(f"{self.name}: image {index} of {self.num_images}")
+        scene = self._scene(index)
+        people, num_joints = scene.people, self.skeleton.num_keypoints
+        return Sample(
+            image=paint_scene(scene, np.random.default_rng((self.seed, index, 1))),
+            bboxes=np.array([one.bbox for one in people], np.float32).reshape(-1, 4),
+            keypoints=np.array([one.keypoints for one in people], np.float32).reshape(-1, num_joints, 2),
+            visibility=np.array([one.visibility for one in people], np.uint8).reshape(-1, num_joints),
+            annotated=np.ones((len(people), num_joints), bool),
+            area=np.array([one.area for one in people], np.float32),
+            image_id=index,
+            ignore_mask=np.zeros(self.image_size, bool) if with_ignore_mask else None,
+            warp=np.eye(2, 3, dtype=np.float32),
+        )
+
+    def ground_truth(self) -> dict[str, Any]:
+        """All annotations in COCO's format. Draws the silhouettes of every image once; no picture is painted."""
+        return self._ground_truth
+
+    @cached_property
+    def _ground_truth(self) -> dict[str, Any]:
+        height, width = self.image_size
+        images, annotations = [], []
+        for index in range(self.num_images):
+            file_name = f"{self.name}_{self.seed}_{index:06d}.png"
+            images.append({"id": index, "file_name": file_name, "height": height, "width": width})
+            for person in self._scene(index).people:
+                annotations.append(_annotation(person, index, len(annotations) + 1))
+        category = {
+            "id": 1,
+            "name": "person",
+            "supercategory": "person",
+            "keypoints": list(self.skeleton.joints),
+            "skeleton": [[a + 1, b + 1] for a, b in self.skeleton.limb_indices],
+        }
+        return {"images": images, "annotations": annotations, "categories": [category]}
+
+    def _scene(self, index: int) -> Scene:
+        rng = np.random.default_rng((self.seed, index, 0))
+        return sample_scene(rng, self.image_size, self.max_people, self.skeleton.joints)
+
+
+def _annotation(person: Person, image_id: int, annotation_id: int) -> dict[str, Any]:
+    """COCO's record of a person; numbers are rounded to float32 as in ``Sample``, so both say the same."""
+    x1, y1, x2, y2 = person.bbox.tolist()
+    keypoints = person.keypoints.astype(np.float32).tolist()
+    flags = person.visibility.tolist()
+    return {
+        "id": annotation_id,
+        "image_id": image_id,
+        "category_id": 1,
+        "bbox": [x1, y1, x2 - x1, y2 - y1],
+        "area": person.area,
+        "keypoints": [value for (x, y), flag in zip(keypoints, flags, strict=True) for value in (x, y, flag)],
+        "num_keypoints": int(np.count_nonzero(person.visibility)),
+        "iscrowd": 0,
+    }
