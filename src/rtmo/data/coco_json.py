@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 
+from rtmo.errors import InputError
 from rtmo.skeletons import KeypointSet
 
 log = logging.getLogger(__name__)
@@ -52,27 +53,31 @@ class People:
         return (self.visibility > 0).any(axis=1) & ~self.is_crowd
 
 
-def missing(field: str, path: Path, kind: str) -> FileNotFoundError:
+class MissingDataError(InputError, FileNotFoundError):
+    """A file or folder of a data set does not exist."""
+
+
+def missing(field: str, path: Path, kind: str) -> MissingDataError:
     """The error for a path that does not exist, with the way to get COCO."""
-    return FileNotFoundError(f"{field}: there is no {kind} {path}. {_HOW_TO_GET}")
+    return MissingDataError(f"{field}: there is no {kind} {path}. {_HOW_TO_GET}")
 
 
 def read_json(file: Path) -> dict[str, Any]:
     """The content of an annotation file.
 
     Raises:
-        FileNotFoundError: If it does not exist.
-        ValueError: If it is not a COCO file with unique image and annotation ids.
+        MissingDataError: If it does not exist.
+        InputError: If it is not a COCO file with unique image and annotation ids.
     """
     if not file.is_file():
         raise missing("annotation_file", file, "file")
     try:
         content = json.loads(file.read_bytes())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file}: not valid JSON ({error}); it may be cut short: copy or download it again") from error
+        raise InputError(f"{file}: not valid JSON ({error}); it may be cut short: copy or download it again") from error
     for field in ("images", "annotations", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(field), list):
-            raise ValueError(f"{file}: no list {field!r}; a COCO keypoint file has images, annotations and categories")
+            raise InputError(f"{file}: no list {field!r}; a COCO keypoint file has images, annotations and categories")
     for field, kind, needed in (
         ("images", "image", ("id", "file_name")),
         ("annotations", "annotation", ("id", "image_id", "category_id", "bbox")),
@@ -81,7 +86,7 @@ def read_json(file: Path) -> dict[str, Any]:
     known = {image["id"] for image in content["images"]}
     for annotation in content["annotations"]:
         if annotation["image_id"] not in known:
-            raise ValueError(
+            raise InputError(
                 f"{file}: annotation {annotation['id']}: image_id {annotation['image_id']} is not among the images; "
                 "add the image or remove the annotation"
             )
@@ -93,11 +98,11 @@ def _check_entries(file: Path, entries: Sequence[Mapping[str, Any]], kind: str, 
     for position, entry in enumerate(entries):
         for field in needed:
             if field not in entry:
-                raise ValueError(f"{file}: {kind} number {position} has no field {field!r}; add it")
+                raise InputError(f"{file}: {kind} number {position} has no field {field!r}; add it")
         if not isinstance(entry["id"], int):
-            raise ValueError(f"{file}: {kind} number {position}: id {entry['id']!r} must be an integer")
+            raise InputError(f"{file}: {kind} number {position}: id {entry['id']!r} must be an integer")
         if entry["id"] in seen:
-            raise ValueError(f"{file}: two {kind} entries have id {entry['id']}; ids must differ")
+            raise InputError(f"{file}: two {kind} entries have id {entry['id']}; ids must differ")
         seen.add(entry["id"])
 
 
@@ -110,7 +115,7 @@ def joints_by_category(
         joints: Overrides the names of the file, which some tools leave out.
 
     Raises:
-        ValueError: If no category has joints, or one shares no joint with the skeleton.
+        InputError: If no category has joints, or one shares no joint with the skeleton.
     """
     named = {
         category["id"]: tuple(joints or category.get("keypoints") or ())
@@ -118,14 +123,14 @@ def joints_by_category(
         if joints or category.get("keypoints")
     }
     if not named:
-        raise ValueError(
+        raise InputError(
             f"{file}: no category lists its joints under 'keypoints'. Take a keypoint file "
             "(person_keypoints_*.json of COCO), or give joints=[...], the joint names in the order of the annotations"
         )
     for category, names in named.items():
         unknown = [name for name in names if name not in skeleton.joints]
         if len(unknown) == len(names):
-            raise ValueError(
+            raise InputError(
                 f"{file}: category {category}: none of its joints {list(names)} is in the skeleton {skeleton.name!r} "
                 f"{list(skeleton.joints)}; rename them, or choose the skeleton of this data set"
             )
@@ -141,7 +146,7 @@ def pack_people(
     """Annotations as arrays, joints brought into the order of the skeleton by name.
 
     Raises:
-        ValueError: If a box, a keypoint list, a visibility flag or an area cannot be used.
+        InputError: If a box, a keypoint list, a visibility flag or an area cannot be used.
     """
     _check_people(file, annotations, joints)
     count, keypoints = len(annotations), np.zeros((len(annotations), skeleton.num_keypoints, 3))
@@ -173,14 +178,14 @@ def pack_people(
 
 def _check_people(file: Path, annotations: Sequence[Mapping[str, Any]], joints: Mapping[int, tuple[str, ...]]) -> None:
     if annotations and not any("keypoints" in annotation for annotation in annotations):
-        raise ValueError(f"{file}: no annotation has 'keypoints'; COCO keeps them in person_keypoints_*.json")
+        raise InputError(f"{file}: no annotation has 'keypoints'; COCO keeps them in person_keypoints_*.json")
     for annotation in annotations:
         where = f"{file}: annotation {annotation['id']}"
         if len(annotation["bbox"]) != 4:
-            raise ValueError(f"{where}: bbox must be [x, y, width, height], got {annotation['bbox']}")
+            raise InputError(f"{where}: bbox must be [x, y, width, height], got {annotation['bbox']}")
         expected, got = len(joints[annotation["category_id"]]), len(annotation.get("keypoints") or ())
         if got and got != 3 * expected:
-            raise ValueError(
+            raise InputError(
                 f"{where}: 'keypoints' holds {got} numbers ({got / 3:g} keypoints of x, y, visibility), but its "
                 f"category lists {expected} joints; give {3 * expected} numbers, 0, 0, 0 for a joint without a label"
             )
@@ -202,7 +207,7 @@ def _check_values(
     ):
         if bad.any():
             annotation = annotations[int(bad.argmax())]
-            raise ValueError(
+            raise InputError(
                 f"{file}: annotation {annotation['id']}: {field} must be {rule}, got {annotation.get(field)}; "
                 "correct it or remove the annotation"
             )

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from rtmo.data.coco_json import AREA_OF_BOX, joints_by_category, missing, pack_people, read_json
+from rtmo.data.coco_json import AREA_OF_BOX, MissingDataError, joints_by_category, missing, pack_people, read_json
 from rtmo.data.image_file import check_complete, read_image
 from rtmo.data.regions import box_polygon, rasterize
 from rtmo.data.source import PoseSource
+from rtmo.errors import InputError
 from rtmo.skeletons import KeypointSet
 from rtmo.types import Sample
 
@@ -42,8 +43,8 @@ class CocoPose(PoseSource):
         max_images: At most so many of the images that remain, the first of the file.
 
     Raises:
-        FileNotFoundError: If the annotation file, the folder or an image is missing.
-        ValueError: If an annotation cannot be used, an image file is cut short, or no image remains.
+        MissingDataError: If the annotation file, the folder or an image is missing.
+        InputError: If an annotation cannot be used, an image file is cut short, or no image remains.
     """
 
     def __init__(
@@ -91,7 +92,7 @@ class CocoPose(PoseSource):
         """See ``PoseSource.load``. Boxes are clipped to the last pixel, as RTMO was trained.
 
         Raises:
-            ValueError: If the image is damaged or not of the size that its annotation says.
+            InputError: If the image is damaged or not of the size that its annotation says.
         """
         image = read_image(self._image_dir / self._file_names[index])
         height, width = image.shape[:2]
@@ -158,7 +159,7 @@ class CocoPose(PoseSource):
         if image_ids is not None:
             unknown = sorted(set(image_ids) - {image["id"] for image in images})
             if unknown:
-                raise ValueError(f"{self._file}: image_ids {unknown[:5]} are not among its images")
+                raise InputError(f"{self._file}: image_ids {unknown[:5]} are not among its images")
             wanted = set(image_ids)
             images = [image for image in images if image["id"] in wanted]
         if drop_empty:
@@ -171,7 +172,7 @@ class CocoPose(PoseSource):
         if max_images is not None:
             images = images[:max_images]
         if not images:
-            raise ValueError(
+            raise InputError(
                 f"{self._file}: no image remains of data set {self.name!r} with drop_empty={drop_empty}, "
                 f"image_ids={image_ids}, min_area={min_area}, max_images={max_images}; loosen them"
             )
@@ -190,7 +191,7 @@ class CocoPose(PoseSource):
             present[folder] = set(os.listdir(folder)) if folder.is_dir() else set()
         absent = [path for path in paths if path.name not in present[path.parent]]
         if absent:
-            raise FileNotFoundError(
+            raise MissingDataError(
                 f"{absent[0]}: missing, as are {len(absent) - 1} more of the {len(paths)} images of {self._file}; "
                 "download them, correct image_dir, or select the images you have with image_ids"
             )
@@ -201,7 +202,7 @@ class CocoPose(PoseSource):
     def _check_size(self, index: int, height: int, width: int) -> None:
         expected = self._sizes[index].tolist()
         if all(expected) and expected != [height, width]:
-            raise ValueError(
+            raise InputError(
                 f"{self._image_dir / self._file_names[index]}: {height} x {width} px, but {self._file} says "
                 f"{expected[0]} x {expected[1]} (height x width, before any EXIF rotation); correct either"
             )

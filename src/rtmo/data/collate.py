@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from rtmo.data.pipeline import Item
+from rtmo.errors import InputError
 from rtmo.types import Batch, Sample, Targets
 
 
@@ -15,12 +16,12 @@ def collate(items: Sequence[Item]) -> Batch:
     Images keep their bytes as loaded, so the tensor (B, 3, H, W) is channels_last in memory.
 
     Raises:
-        ValueError: If images differ in size.
+        InputError: If images differ in size.
     """
     samples = [item.sample for item in items]
     sizes = {sample.image_size for sample in samples}
     if len(sizes) > 1:
-        raise ValueError(f"the images of a batch must have one size, got {sorted(sizes)}; letterbox them")
+        raise InputError(f"the images of a batch must have one size, got {sorted(sizes)}; letterbox them")
     identity = np.eye(2, 3)
     warps = np.stack([identity if sample.warp is None else sample.warp for sample in samples])
     return Batch(

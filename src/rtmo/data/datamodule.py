@@ -1,7 +1,7 @@
 """The data of a run, for Lightning's Trainer."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import cv2
@@ -10,9 +10,11 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from rtmo.data.collate import collate
-from rtmo.data.pipeline import Augmentation, Item, TrainDataset, ValDataset, check_image_size
+from rtmo.data.pipeline import Augmentation, Item, TrainDataset, ValDataset
 from rtmo.data.sampler import EpochSampler
 from rtmo.data.source import PoseSource
+from rtmo.data.transforms import check_image_size
+from rtmo.errors import InputError
 from rtmo.phases import Phases
 
 log = logging.getLogger(__name__)
@@ -37,7 +39,7 @@ class PoseDataModule(LightningDataModule):
         drop_last: Whether to leave out the last batch of an epoch if it is smaller; the published recipe keeps it.
 
     Raises:
-        ValueError: If an argument is out of range, or the skeletons of ``train`` and ``val`` differ.
+        InputError: If an argument is out of range, or the skeletons of ``train`` and ``val`` differ.
     """
 
     def __init__(
@@ -45,7 +47,7 @@ class PoseDataModule(LightningDataModule):
         *,
         train: PoseSource,
         val: PoseSource,
-        image_size: tuple[int, int],
+        image_size: Sequence[int],
         batch_size: int,
         val_batch_size: int | None = None,
         num_workers: int,
@@ -63,11 +65,11 @@ class PoseDataModule(LightningDataModule):
             ("seed", seed, 0),
         ):
             if number < least:
-                raise ValueError(f"{field} must be at least {least}, got {number}")
+                raise InputError(f"{field} must be at least {least}, got {number}")
         if set(augment) != {"main", "light"}:
-            raise ValueError(f"augment must have the entries main and light, got {sorted(augment)}")
+            raise InputError(f"augment must have the entries main and light, got {sorted(augment)}")
         if train.skeleton != val.skeleton:
-            raise ValueError(
+            raise InputError(
                 f"train ({train.name}) has the skeleton {train.skeleton.name!r}, val ({val.name}) "
                 f"{val.skeleton.name!r}; give both the same"
             )
@@ -81,11 +83,11 @@ class PoseDataModule(LightningDataModule):
         """Learns the length of the run, of which the phases are fractions.
 
         Raises:
-            ValueError: If the Trainer has no ``max_epochs``.
+            InputError: If the Trainer has no ``max_epochs``.
         """
         if stage == "fit" and self.trainer is not None:
             if not self.trainer.max_epochs or self.trainer.max_epochs < 0:
-                raise ValueError("trainer.max_epochs must be given: the training phases are fractions of it")
+                raise InputError("trainer.max_epochs must be given: the training phases are fractions of it")
             self.max_epochs = self.trainer.max_epochs
 
     def train_dataloader(self) -> DataLoader[Any]:

@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from rtmo.errors import InputError
+
 _JPEG_START, _JPEG_END, _JPEG_SCAN = b"\xff\xd8", b"\xff\xd9", 0xDA
 _FIX = "download the file again, or take its image out of the annotation file"
 
@@ -17,16 +19,16 @@ def read_image(file: Path) -> UInt8[np.ndarray, "H W 3"]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is cut short or no image. Decoders may return such an image with grey where data is missing,
+        InputError: If it is cut short or no image. Decoders may return such an image with grey where data is missing,
             so the end of a JPEG is looked for explicitly.
     """
     data = file.read_bytes()
     if _is_truncated_jpeg(data):
-        raise ValueError(_truncated(file))
+        raise InputError(_truncated(file))
     encoded = np.frombuffer(data, np.uint8)
     image = cv2.imdecode(encoded, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if len(data) else None
     if image is None:
-        raise ValueError(f"{file}: not an image that OpenCV can read, or a damaged one; {_FIX}")
+        raise InputError(f"{file}: not an image that OpenCV can read, or a damaged one; {_FIX}")
     return np.asarray(image)
 
 
@@ -34,7 +36,7 @@ def check_complete(file: Path) -> None:
     """Looks at the end of a JPEG only, so that thousands of files can be checked before training starts.
 
     Raises:
-        ValueError: If the file is empty or a JPEG that is cut short.
+        InputError: If the file is empty or a JPEG that is cut short.
     """
     with file.open("rb") as stream:
         start = stream.read(2)
@@ -42,7 +44,7 @@ def check_complete(file: Path) -> None:
             stream.seek(-2, 2)
         ends_well = start != _JPEG_START or stream.read(2) == _JPEG_END
     if not start or not (ends_well or not _is_truncated_jpeg(file.read_bytes())):
-        raise ValueError(_truncated(file))
+        raise InputError(_truncated(file))
 
 
 def _truncated(file: Path) -> str:

@@ -1,12 +1,13 @@
 """One image fitted into the network's frame, plainly for validation or with jitter for phase C."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
-from rtmo.data.transforms import BORDER, Draw, Transform, then
+from rtmo.data.transforms import BORDER, Draw, Transform, check_image_size, then
 from rtmo.types import Sample
 
 
@@ -76,12 +77,12 @@ class LightAffine(Transform):
     def __init__(
         self,
         *,
-        image_size: tuple[int, int],
+        image_size: Sequence[int],
         shift: float = 0.2,
         rotation: float = 30.0,
-        scale: tuple[float, float] = (0.75, 1.5),
+        scale: Sequence[float] = (0.75, 1.5),
     ) -> None:
-        self.image_size = tuple(image_size)
+        self.image_size = check_image_size(image_size)
         self.shift, self.rotation, self.scale = shift, rotation, scale
 
     def __call__(self, sample: Sample, rng: np.random.Generator, draw: Draw) -> Sample:
@@ -126,7 +127,7 @@ class LightAffine(Transform):
 class Letterbox(LightAffine):
     """Fits an image into ``image_size``, aspect ratio kept, centred, grey elsewhere: what the network is tested on."""
 
-    def __init__(self, *, image_size: tuple[int, int]) -> None:
+    def __init__(self, *, image_size: Sequence[int]) -> None:
         super().__init__(image_size=image_size, shift=0.0, rotation=0.0, scale=(1.0, 1.0))
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from rtmo.data.transforms import Draw, Transform
+from rtmo.errors import InputError
 from rtmo.types import Sample
 
 
@@ -23,7 +24,7 @@ class Albumentations(Transform):
         transforms: By name, so that configs can override or remove (null) one of them.
 
     Raises:
-        ValueError: If one of them moves pixels: crops, flips, rotations and the like would leave keypoints behind.
+        InputError: If one of them moves pixels: crops, flips, rotations and the like would leave keypoints behind.
     """
 
     def __init__(self, *, transforms: Mapping[str, A.BasicTransform | A.BaseCompose | None]) -> None:
@@ -31,7 +32,7 @@ class Albumentations(Transform):
         for name, transform in chosen.items():
             for leaf in _leaves(transform):
                 if not isinstance(leaf, A.ImageOnlyTransform | A.NoOp):
-                    raise ValueError(
+                    raise InputError(
                         f"transforms.{name}: albumentations' {type(leaf).__name__} is no pixel-level transform "
                         "(ImageOnlyTransform). Geometry belongs to rtmo.data, which moves keypoints and swaps left "
                         "and right: use rtmo.data.transforms.Flip, rtmo.data.letterbox.LightAffine, "
@@ -43,12 +44,12 @@ class Albumentations(Transform):
         """See ``Transform``.
 
         Raises:
-            ValueError: If a transform changed the size or type of the image.
+            InputError: If a transform changed the size or type of the image.
         """
         self.compose.set_random_seed(int(rng.integers(2**31)))
         image = self.compose(image=cv2.cvtColor(sample.image, cv2.COLOR_BGR2RGB))["image"]
         if image.shape != sample.image.shape or image.dtype != np.uint8:
-            raise ValueError(
+            raise InputError(
                 f"albumentations returned {image.dtype} {image.shape} for uint8 {sample.image.shape}; remove "
                 "transforms that normalize or change the type or the number of channels"
             )

@@ -1,6 +1,6 @@
 """From a source and an index to a sample in the network's frame."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 
 from rtmo.data.letterbox import Letterbox
 from rtmo.data.source import PoseSource
-from rtmo.data.transforms import Filter, Transform
+from rtmo.data.transforms import Filter, Transform, check_image_size
 from rtmo.phases import Phases
 from rtmo.types import Sample
 
@@ -28,22 +28,6 @@ class Item:
     original_size: tuple[int, int]
 
 
-def check_image_size(image_size: tuple[int, int]) -> tuple[int, int]:
-    """Returns (height, width) if the network can take it.
-
-    Raises:
-        ValueError: If a side is not a positive multiple of 32, the network's coarsest stride.
-    """
-    height, width = image_size
-    if height % 32 or width % 32 or min(height, width) < 32:
-        below, above = ([max(32, side // 32 * 32) for side in image_size], [-(-side // 32) * 32 for side in image_size])
-        raise ValueError(
-            f"image_size must be (height, width) in multiples of 32, got {height} x {width}; "
-            f"the nearest are {below[0]} x {below[1]} and {max(32, above[0])} x {max(32, above[1])}"
-        )
-    return height, width
-
-
 class TrainDataset(Dataset[Item]):
     """Augmented samples, each a pure function of (seed, epoch, index).
 
@@ -60,7 +44,7 @@ class TrainDataset(Dataset[Item]):
         self,
         *,
         source: PoseSource,
-        image_size: tuple[int, int],
+        image_size: Sequence[int],
         augment: Mapping[Literal["main", "light"], Augmentation],
         phases: Phases,
         max_epochs: int,
@@ -95,7 +79,7 @@ class TrainDataset(Dataset[Item]):
 class ValDataset(Dataset[Item]):
     """Letterboxed samples without augmentation; people without labeled keypoints are left out of the targets."""
 
-    def __init__(self, *, source: PoseSource, image_size: tuple[int, int]) -> None:
+    def __init__(self, *, source: PoseSource, image_size: Sequence[int]) -> None:
         self.source = source
         self._steps = (Letterbox(image_size=check_image_size(image_size)), Filter())
 

@@ -1,11 +1,14 @@
 """COCO segmentations (polygons, RLE) as masks of what negatives must not be learned from."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
 from pycocotools import mask as coco_mask
+
+from rtmo.errors import InputError
 
 Region = list[list[float]] | dict[str, Any]
 
@@ -16,20 +19,22 @@ def rasterize(regions: Sequence[Region], height: int, width: int) -> Bool[np.nda
     Polygons of fewer than three points enclose nothing and are left out.
 
     Raises:
-        ValueError: If an RLE was made for an image of another size.
+        InputError: If an RLE was made for an image of another size.
     """
     codes = []
     for region in regions:
         if isinstance(region, dict):
             if list(region["size"]) != [height, width]:
-                raise ValueError(f"an RLE segmentation has size {region['size']}, its image [{height}, {width}]")
+                raise InputError(f"an RLE segmentation has size {region['size']}, its image [{height}, {width}]")
             compressed = isinstance(region["counts"], str | bytes)
             codes.append(region if compressed else coco_mask.frPyObjects(region, height, width))
         elif polygons := [polygon for polygon in region if len(polygon) >= 6]:
             codes.extend(coco_mask.frPyObjects(polygons, height, width))
     if not codes:
         return np.zeros((height, width), dtype=bool)
-    return coco_mask.decode(coco_mask.merge(codes)).astype(bool)
+    with warnings.catch_warnings():  # pycocotools 2.0 lacks the copy argument that NumPy 2 asks of __array__
+        warnings.filterwarnings("ignore", message="__array__ implementation", category=DeprecationWarning)
+        return coco_mask.decode(coco_mask.merge(codes)).astype(bool)
 
 
 def box_polygon(bbox: Sequence[float]) -> Region:

@@ -5,13 +5,14 @@ function of sample and parameters, so that tests can replay recorded draws.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import cv2
 import numpy as np
 from jaxtyping import Float
 
+from rtmo.errors import InputError
 from rtmo.skeletons import KeypointSet
 from rtmo.types import Sample
 
@@ -89,3 +90,19 @@ class Filter(Transform):
 def then(matrix: Float[np.ndarray, "2 3"], warp: Float[np.ndarray, "2 3"] | None) -> Float[np.ndarray, "2 3"]:
     """The affine map that applies ``warp`` (None: identity) first, then ``matrix``."""
     return matrix if warp is None else matrix @ np.vstack([warp, (0, 0, 1)])
+
+
+def check_image_size(image_size: Sequence[int]) -> tuple[int, int]:
+    """Returns (height, width) if the network can take it.
+
+    Raises:
+        InputError: If a side is not a positive multiple of 32, the network's coarsest stride.
+    """
+    height, width = image_size
+    if height % 32 or width % 32 or min(height, width) < 32:
+        below, above = ([max(32, side // 32 * 32) for side in image_size], [-(-side // 32) * 32 for side in image_size])
+        raise InputError(
+            f"image_size must be (height, width) in multiples of 32, got {height} x {width}; "
+            f"the nearest are {below[0]} x {below[1]} and {max(32, above[0])} x {max(32, above[1])}"
+        )
+    return height, width
