@@ -1,0 +1,142 @@
+"""SimOTA with pose quality: which priors learn which person.
+
+Reference: YOLOX (arXiv:2107.08430), simplified optimal transport; RTMO (arXiv:2312.07526), section 3.3: OKS of the
+proxy keypoints joins the cost and sets the number of priors a person gets.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rtmo.errors import InputError
+from rtmo.losses.criterion import Assignment
+from rtmo.ops.boxes import pairwise_iou
+from rtmo.ops.keypoints import pairwise_oks
+from rtmo.types import Targets
+
+_EPS = 1e-7  # inside logarithms
+_OUTSIDE_COST = 1e5  # prefers priors that are both in the box and near the centre
+
+
+class SimOTA(nn.Module):
+    """Gives every person the priors that predict them best, as many as their predictions are good.
+
+    The whole batch is matched at once, without a loop over images or people and without waiting for the device; people
+    that pad the batch take no prior. The largest tensors hold B x G x P numbers.
+
+    Args:
+        oks_sigmas: One per keypoint.
+        topk: A person gets as many priors as the ``topk`` best qualities sum up to, at least one.
+        center_radius: Priors this close to a person's centre are candidates even outside of the box, in strides.
+        use_keypoints_for_center: The centre is the mean of the labeled keypoints where there are any, not that of
+            the box. The published RTMO-t and -s do; m, l and the CrowdPose models do not.
+        iou_weight: Cost of ``-log(IoU)``.
+        oks_weight: Cost of ``-log(OKS)``.
+        cls_weight: Cost of ``-log(sqrt(score))``.
+        dynamic_k_indicator: Quality that sets the number of priors: ``"oks"``, or ``"iou"`` as in YOLOX.
+
+    Raises:
+        InputError: If ``topk`` is below 1 or ``dynamic_k_indicator`` is unknown.
+    """
+
+    def __init__(
+        self,
+        *,
+        oks_sigmas: Sequence[float],
+        topk: int = 10,
+        center_radius: float = 2.5,
+        use_keypoints_for_center: bool = True,
+        iou_weight: float = 3.0,
+        oks_weight: float = 3.0,
+        cls_weight: float = 1.0,
+        dynamic_k_indicator: Literal["oks", "iou"] = "oks",
+    ) -> None:
+        super().__init__()
+        if topk < 1:
+            raise InputError(f"criterion.assigner.topk must be at least 1, got {topk}")
+        if dynamic_k_indicator not in ("oks", "iou"):
+            raise InputError(
+                f"criterion.assigner.dynamic_k_indicator must be 'oks' or 'iou', got {dynamic_k_indicator!r}"
+            )
+        self.topk = topk
+        self.center_radius = center_radius
+        self.use_keypoints_for_center = use_keypoints_for_center
+        self.iou_weight = iou_weight
+        self.oks_weight = oks_weight
+        self.cls_weight = cls_weight
+        self.dynamic_k_indicator = dynamic_k_indicator
+        self.register_buffer("oks_sigmas", torch.tensor(oks_sigmas), persistent=False)
+        self.oks_sigmas: Tensor
+
+    @torch.no_grad()
+    def forward(
+        self,
+        cls_logits: Float[Tensor, "B P 1"],
+        bboxes: Float[Tensor, "B P 4"],
+        proxy_keypoints: Float[Tensor, "B P K 2"],
+        *,
+        priors: Float[Tensor, "P 2"],
+        strides: Float[Tensor, " P"],
+        targets: Targets,
+    ) -> Assignment:
+        """Matches the priors of every image with its people.
+
+        Args:
+            cls_logits: Person score before the sigmoid.
+            bboxes: Decoded, px.
+            proxy_keypoints: Decoded, px.
+            priors: px.
+            strides: px.
+            targets: In px of the same images.
+        """
+        if targets.bboxes.shape[1] == 0:
+            nobody = cls_logits[..., 0].new_zeros(cls_logits.shape[:2])
+            return Assignment(gt_index=nobody.long() - 1, oks=nobody)
+        inside, near = self._locate(priors, strides, targets)
+        candidate = ((inside | near) & targets.valid[..., None]).any(dim=1, keepdim=True) & targets.valid[..., None]
+        iou = pairwise_iou(targets.bboxes, bboxes)
+        oks = pairwise_oks(proxy_keypoints, targets.keypoints, targets.labeled, targets.area, self.oks_sigmas).mT
+        cost = (
+            self.iou_weight * -(iou + _EPS).log()
+            + self.oks_weight * -(oks + _EPS).log()
+            + self.cls_weight * functional.softplus(-cls_logits).mT / 2
+            + _OUTSIDE_COST * ~(inside & near)
+        ).masked_fill(~candidate, torch.inf)
+        quality = (oks if self.dynamic_k_indicator == "oks" else iou).masked_fill(~candidate, 0)
+        claimed = self._claim(cost, quality)
+
+        # a prior claimed by several people goes to whom it suits best, even if that person did not claim it
+        contested = claimed.sum(dim=1) > 1
+        person = torch.where(contested, cost.argmin(dim=1), claimed.int().argmax(dim=1))
+        positive = claimed.any(dim=1)
+        return Assignment(
+            gt_index=torch.where(positive, person, -1),
+            oks=torch.where(positive, oks.gather(1, person[:, None])[:, 0], 0),
+        )
+
+    def _locate(
+        self, priors: Float[Tensor, "P 2"], strides: Float[Tensor, " P"], targets: Targets
+    ) -> tuple[Bool[Tensor, "B G P"], Bool[Tensor, "B G P"]]:
+        """Whether each prior lies strictly inside each person's box, and near each person's centre."""
+        x, y = priors.unbind(dim=-1)
+        left, top, right, bottom = (side[..., None] for side in targets.bboxes.unbind(dim=-1))
+        inside = (x > left) & (x < right) & (y > top) & (y < bottom)
+        center = (targets.bboxes[..., :2] + targets.bboxes[..., 2:]) / 2
+        if self.use_keypoints_for_center:
+            count = targets.labeled.sum(dim=-1)[..., None]
+            mean = (targets.keypoints * targets.labeled[..., None]).sum(dim=-2) / count.clamp(min=1)
+            center = torch.where(count > 0, mean, center)
+        distance = (priors - center[:, :, None]).abs().amax(dim=-1)
+        return inside, distance < self.center_radius * strides
+
+    def _claim(self, cost: Float[Tensor, "B G P"], quality: Float[Tensor, "B G P"]) -> Bool[Tensor, "B G P"]:
+        """Each person claims their k cheapest candidates, k being the sum of their best qualities."""
+        topk = min(self.topk, cost.shape[-1])
+        k = quality.topk(topk).values.sum(dim=-1, keepdim=True).int().clamp(min=1)
+        cheapest = cost.topk(topk, largest=False)
+        chosen = (torch.arange(topk, device=cost.device) < k) & (cheapest.values < torch.inf)
+        return torch.zeros_like(cost, dtype=torch.bool).scatter(-1, cheapest.indices, chosen)

@@ -1,0 +1,163 @@
+"""Losses of keypoint coordinates, per keypoint: labels and averaging are the criterion's business.
+
+A coordinate loss is a callable ``(codes, keypoints, area) -> (F, K)`` with a ``name`` for the logs and a flag
+``needs_sigmas`` that asks the classifier for its learned spread. To add one, write such a class and name it in the
+config as ``criterion.coordinate_loss``.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from rtmo.errors import InputError
+from rtmo.ops.keypoints import keypoint_similarity
+from rtmo.types import CoordinateCodes
+
+_MIN_LIKELIHOOD = 1e-4
+_MIN_SIGMA = 1e-3
+_MIN_SIZE = 1.0  # px
+_MIN_SPACING = 1e-3  # px
+
+
+@runtime_checkable
+class CoordinateLoss(Protocol):
+    """What the criterion expects of a loss on the classifier's heatmaps."""
+
+    name: str
+    needs_sigmas: bool
+
+    def __call__(
+        self, codes: CoordinateCodes, keypoints: Float[Tensor, "F K 2"], area: Float[Tensor, " F"]
+    ) -> Float[Tensor, "F K"]:
+        """Loss of every keypoint.
+
+        Args:
+            codes: What the classifier says.
+            keypoints: Ground truth in px.
+            area: Object area in px^2.
+        """
+        ...
+
+
+class MLELoss:
+    """Negative log-likelihood of the annotation under the heatmap, with a Laplace error of learned spread.
+
+    The heatmap is a prior of the true position and the annotation deviates from it by a Laplace error whose width the
+    network predicts: large for hard keypoints, which eases them, and small for easy ones, which sharpens them. The
+    loss can be negative, so it measures no progress; never monitor it.
+
+    Reference: RTMO (arXiv:2312.07526), section 3.2. As published: the two axes multiply inside one logarithm that is
+    floored at 1e-4, the spread at 1e-3 and the person's size at 1 px, and constant factors are left out. The box gets
+    a gradient, through the positions of the bins.
+    """
+
+    name = "mle"
+    needs_sigmas = True
+
+    def __call__(
+        self, codes: CoordinateCodes, keypoints: Float[Tensor, "F K 2"], area: Float[Tensor, " F"]
+    ) -> Float[Tensor, "F K"]:
+        """Loss of every keypoint.
+
+        Raises:
+            ValueError: If the codes come without ``pred_sigmas``.
+        """
+        if codes.pred_sigmas is None:
+            raise ValueError("MLELoss needs codes with pred_sigmas; call the classifier with with_sigmas=True")
+        sigmas = codes.pred_sigmas.clamp(min=_MIN_SIGMA)
+        size = area.sqrt().clamp(min=_MIN_SIZE)
+        likelihood_x = (codes.heatmap_x * laplace_code(codes.bins_x, keypoints[..., 0], size, sigmas)).sum(dim=-1)
+        likelihood_y = (codes.heatmap_y * laplace_code(codes.bins_y, keypoints[..., 1], size, sigmas)).sum(dim=-1)
+        return -(likelihood_x * likelihood_y + _MIN_LIKELIHOOD).log()
+
+
+class KLDLoss:
+    """Divergence of the heatmaps from Gaussians about the annotation: the baseline that MLE replaces.
+
+    Args:
+        sigma: Spread of the targets in bins, horizontal and vertical. The default is RTMPose's, 4.9 and 5.66 bins of
+            half a pixel in a 192 x 256 crop that is padded by 1.25 as our bins are, hence the same share of a person.
+
+    Raises:
+        InputError: If a sigma is not positive.
+
+    Reference: RTMO (arXiv:2312.07526), sections 3.2 and 4.4 (which gives no sigma); SimCC (arXiv:2107.03332).
+    Bins are constants here, otherwise a box could lower the loss by flattening its targets.
+    """
+
+    name = "kld"
+    needs_sigmas = False
+
+    def __init__(self, *, sigma: Sequence[float] = (2.45, 2.83)) -> None:
+        if len(sigma) != 2 or min(sigma) <= 0:
+            raise InputError(
+                f"criterion.coordinate_loss.sigma must be two positive numbers of bins (x, y), got {sigma}"
+            )
+        self.sigma = tuple(sigma)
+
+    def __call__(
+        self, codes: CoordinateCodes, keypoints: Float[Tensor, "F K 2"], area: Float[Tensor, " F"]
+    ) -> Float[Tensor, "F K"]:
+        """Loss of every keypoint; the area plays no part."""
+        target_x = gaussian_code(codes.bins_x.detach(), keypoints[..., 0], self.sigma[0])
+        target_y = gaussian_code(codes.bins_y.detach(), keypoints[..., 1], self.sigma[1])
+        return kl_divergence(codes.heatmap_x, target_x) + kl_divergence(codes.heatmap_y, target_y)
+
+
+def proxy_oks_loss(
+    pred: Float[Tensor, "F K 2"],
+    gt: Float[Tensor, "F K 2"],
+    area: Float[Tensor, " F"],
+    oks_sigmas: Float[Tensor, " K"],
+    weight: Float[Tensor, "F K"],
+) -> Float[Tensor, " F"]:
+    """``1 - sum_k weight_k OKS_k`` of keypoints in px.
+
+    Args:
+        pred: px.
+        gt: px.
+        area: Object area in px^2, floored at 1.
+        oks_sigmas: COCO constants; the falloff is ``k = 2 * sigma``.
+        weight: Share of each keypoint in the OKS; what is missing to a sum of 1 adds a constant.
+
+    Reference: YOLO-Pose (arXiv:2204.06806); RTMO (arXiv:2312.07526), section 3.3.
+    """
+    return 1 - (keypoint_similarity(pred, gt, area, oks_sigmas) * weight).sum(dim=-1)
+
+
+def laplace_code(
+    bins: Float[Tensor, "F X"], positions: Float[Tensor, "F K"], size: Float[Tensor, " F"], sigmas: Float[Tensor, "F K"]
+) -> Float[Tensor, "F K X"]:
+    """Likelihood of each annotated position if the truth lay in each bin, up to a constant factor.
+
+    Args:
+        bins: px.
+        positions: px.
+        size: Of the person, px.
+        sigmas: Spread as a share of the size.
+    """
+    distance = (bins[:, None] - positions[..., None]).abs()
+    sigmas = sigmas[..., None]
+    return (-distance / size[:, None, None] / sigmas / 2).exp() / sigmas
+
+
+def gaussian_code(bins: Float[Tensor, "F X"], positions: Float[Tensor, "F K"], sigma: float) -> Float[Tensor, "F K X"]:
+    """Gaussian over the bins about each position; sums to 1, even for a position far outside of the bins.
+
+    Args:
+        bins: Evenly spaced, px.
+        positions: px.
+        sigma: Spread in bins.
+    """
+    spacing = ((bins[:, -1:] - bins[:, :1]) / (bins.shape[1] - 1)).clamp(min=_MIN_SPACING)
+    deviation = (bins[:, None] - positions[..., None]) / (spacing * sigma)[..., None]
+    return torch.softmax(-deviation.square() / 2, dim=-1)
+
+
+def kl_divergence(heatmap: Float[Tensor, "F K X"], target: Float[Tensor, "F K X"]) -> Float[Tensor, "F K"]:
+    """Kullback-Leibler divergence of heatmaps from targets, in nats summed over the bins."""
+    tiny = torch.finfo(heatmap.dtype).tiny
+    return (target * (target.clamp(min=tiny).log() - heatmap.clamp(min=tiny).log())).sum(dim=-1)
