@@ -39,10 +39,10 @@ def warp_people(
 
 
 def inside(keypoints: Float[np.ndarray, "G K 2"], image_size: tuple[int, int]) -> Bool[np.ndarray, "G K"]:
-    """Which points lie in an image of (height, width) px."""
+    """Which points lie in an image of (height, width) px, its edges included."""
     height, width = image_size
     x, y = keypoints[..., 0], keypoints[..., 1]
-    return (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    return (x >= 0) & (x <= width) & (y >= 0) & (y <= height)
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class LightAffine(Transform):
         image = cv2.warpAffine(sample.image, matrix, (width, height), borderValue=BORDER)
         mask = sample.ignore_mask
         if mask is not None:
-            mask = cv2.warpAffine(mask.astype(np.uint8) * 255, matrix, (width, height)) > 127
+            mask = cv2.warpAffine(mask.astype(np.uint8) * 255, matrix, (width, height)) > 128
         return replace(moved, image=image, ignore_mask=mask)
 
     def matrix(self, source_size: tuple[int, int], params: LightParams) -> Float[np.ndarray, "2 3"]:
@@ -129,6 +129,13 @@ class Letterbox(LightAffine):
 
     def __init__(self, *, image_size: Sequence[int]) -> None:
         super().__init__(image_size=image_size, shift=0.0, rotation=0.0, scale=(1.0, 1.0))
+
+
+def fitted(sample: Sample, image_size: tuple[int, int]) -> Sample:
+    """The sample letterboxed to (height, width) px, or itself if it has that size."""
+    if sample.image_size == image_size:
+        return sample
+    return Letterbox(image_size=image_size).apply(sample, LightParams())
 
 
 def truncated_normal(rng: np.random.Generator) -> float:

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from torch.utils.data import Dataset
 
-from rtmo.data.letterbox import Letterbox
+from rtmo.data.letterbox import Letterbox, fitted
 from rtmo.data.source import PoseSource
 from rtmo.data.transforms import Filter, Transform, check_image_size
 from rtmo.phases import Phases
@@ -53,7 +53,6 @@ class TrainDataset(Dataset[Item]):
         self.source, self.image_size = source, check_image_size(image_size)
         self.steps = {name: [step for step in augment[name].values() if step is not None] for name in augment}
         self.phases, self.max_epochs, self.seed = phases, max_epochs, seed
-        self._letterbox = Letterbox(image_size=self.image_size)
 
     def __len__(self) -> int:
         return len(self.source)
@@ -71,9 +70,7 @@ class TrainDataset(Dataset[Item]):
         original_size = sample.image_size
         for step in self.steps["light" if light else "main"]:
             sample = step(sample, rng, draw)
-        if sample.image_size != self.image_size:
-            sample = self._letterbox(sample, rng, draw)
-        return Item(sample, original_size)
+        return Item(fitted(sample, self.image_size), original_size)
 
 
 class ValDataset(Dataset[Item]):

@@ -106,3 +106,12 @@ def check_image_size(image_size: Sequence[int]) -> tuple[int, int]:
             f"the nearest are {below[0]} x {below[1]} and {max(32, above[0])} x {max(32, above[1])}"
         )
     return height, width
+
+
+def concatenate(samples: Sequence[Sample]) -> Sample:
+    """The first sample with the people of all; they must share a frame."""
+    people = {
+        field: np.concatenate([getattr(sample, field) for sample in samples])
+        for field in ("bboxes", "keypoints", "visibility", "annotated", "area")
+    }
+    return replace(samples[0], **people)
