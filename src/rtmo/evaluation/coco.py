@@ -20,6 +20,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
+from rtmo.errors import InputError
 from rtmo.skeletons import KeypointSet
 from rtmo.types import Poses
 
@@ -52,15 +53,15 @@ class CocoKeypointAP(Metric):
     is not finite are dropped; ``num_dropped`` says how many the last ``compute`` met, and a warning names their images.
 
     Args:
-        ground_truth: A COCO dict (``images``, ``annotations``, ``categories``) of one category, such as
-            ``PoseSource.ground_truth()`` returns. Not modified. Annotations need ``bbox``, ``area`` and, unless nobody
-            labeled them, ``keypoints``; ``iscrowd`` is 0 and ``num_keypoints`` is counted where absent.
+        ground_truth: A COCO dict (``images``, ``annotations``, ``categories``), such as ``PoseSource.ground_truth()``
+            returns. Not modified. Every annotation is somebody to find: RTMO does not tell categories apart. It needs
+            ``bbox`` and ``area``; without ``keypoints`` it is unlabeled, without ``iscrowd`` no crowd.
         skeleton: Gives the number of keypoints and the OKS sigmas.
         max_detections: Only so many predictions per image count, the best.
 
     Raises:
-        ValueError: If an annotation lacks a field or has another number of keypoints, if there are several categories,
-            or if ``update`` meets an image that the ground truth does not list.
+        InputError: If an annotation lacks a field or has another number of keypoints, or ``update`` meets an image
+            that the ground truth does not list or poses of another number of keypoints.
     """
 
     is_differentiable = False
@@ -76,7 +77,7 @@ class CocoKeypointAP(Metric):
         self.skeleton = skeleton
         self.max_detections = max_detections
         self.num_dropped = 0
-        self.category_id = _category_id(ground_truth)
+        self.category_id: int = ground_truth["categories"][0]["id"]
         self._people = _people_by_image(ground_truth, skeleton)
         # Lists of flat tensors, so that ranks may hold different numbers of images and people: ids of the images,
         # how many poses each has, and all poses in that order as rows (score, x0, y0, s0, x1, ...).
@@ -101,12 +102,12 @@ class CocoKeypointAP(Metric):
             raise ValueError(f"CocoKeypointAP.update got {len(image_ids)} image ids for {len(poses)} predictions")
         for image_id, found in zip(image_ids, poses, strict=True):
             if image_id not in self._people:
-                raise ValueError(
+                raise InputError(
                     f"image id {image_id} is not among the {len(self._people)} images of the ground truth; "
                     "evaluate with the ground truth of the data set that the images come from"
                 )
             if found.keypoints.shape[1] != self.skeleton.num_keypoints:
-                raise ValueError(
+                raise InputError(
                     f"predictions for image {image_id} have {found.keypoints.shape[1]} keypoints, "
                     f"but skeleton {self.skeleton.name!r} has {self.skeleton.num_keypoints}"
                 )
@@ -234,17 +235,6 @@ def _detections(rows: Float[np.ndarray, "N D"]) -> list[Annotation]:
     ]
 
 
-def _category_id(ground_truth: Mapping[str, Any]) -> int:
-    """The one category of the people: RTMO tells people from background, not categories from each other."""
-    ids = {annotation["category_id"] for annotation in ground_truth["annotations"]}
-    ids = ids or {category["id"] for category in ground_truth["categories"]}
-    if len(ids) != 1:
-        raise ValueError(
-            f"the ground truth has annotations of categories {sorted(ids)}, but RTMO knows only one; keep those of one"
-        )
-    return ids.pop()
-
-
 def _people_by_image(ground_truth: Mapping[str, Any], skeleton: KeypointSet) -> dict[int, list[Annotation]]:
     """What pycocotools needs of every annotation, checked; images without people have an empty list."""
     people: dict[int, list[Annotation]] = {image["id"]: [] for image in ground_truth["images"]}
@@ -252,10 +242,10 @@ def _people_by_image(ground_truth: Mapping[str, Any], skeleton: KeypointSet) -> 
         where = f"ground truth annotation {annotation.get('id')} (image {annotation['image_id']})"
         for field in ("bbox", "area"):
             if field not in annotation:
-                raise ValueError(f"{where} has no {field!r}; COCO's keypoint evaluation needs it of every person")
-        values = annotation.get("keypoints", [0] * 3 * skeleton.num_keypoints)
+                raise InputError(f"{where} has no {field!r}; COCO's keypoint evaluation needs it of every person")
+        values = annotation.get("keypoints") or [0] * 3 * skeleton.num_keypoints
         if len(values) != 3 * skeleton.num_keypoints:
-            raise ValueError(
+            raise InputError(
                 f"{where}: 'keypoints' has {len(values)} values, but skeleton {skeleton.name!r} has "
                 f"{skeleton.num_keypoints} joints and needs {3 * skeleton.num_keypoints} (x, y, visibility each)"
             )
