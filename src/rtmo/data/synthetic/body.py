@@ -5,6 +5,7 @@ front. The camera's frame, which everything drawn uses, has x to the right, y do
 and right, front and back are facts of the body and not of the drawing.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,13 +84,15 @@ def sample_build(rng: np.random.Generator) -> Build:
 
 def _rotation(axis: int, degrees: float) -> Float[np.ndarray, "3 3"]:
     """Right-handed rotation about x (0), y (1) or z (2)."""
-    angle = np.deg2rad(degrees)
-    cos, sin = np.cos(angle), np.sin(angle)
-    i, j = ((1, 2), (2, 0), (0, 1))[axis]
-    matrix = np.eye(3)
-    matrix[i, i] = matrix[j, j] = cos
-    matrix[i, j], matrix[j, i] = -sin, sin
-    return matrix
+    angle = math.radians(degrees)
+    cos, sin = math.cos(angle), math.sin(angle)
+    if axis == 0:
+        rows = ((1.0, 0.0, 0.0), (0.0, cos, -sin), (0.0, sin, cos))
+    elif axis == 1:
+        rows = ((cos, 0.0, sin), (0.0, 1.0, 0.0), (-sin, 0.0, cos))
+    else:
+        rows = ((cos, -sin, 0.0), (sin, cos, 0.0), (0.0, 0.0, 1.0))
+    return np.array(rows)
 
 
 def _limb(angles: Float[np.ndarray, "4"], bend: float) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, "3 3"]]:

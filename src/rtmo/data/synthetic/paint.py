@@ -5,27 +5,41 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from . import textures
-from .figure import SURFACE, SURFACES, Outfit
+from .outfit import SURFACE, SURFACES, Outfit, indices
 from .shapes import LEVELS, Layer
 
-# light skin to dark and hair black to white, BGR
-_SKIN = np.array([(188, 208, 240), (150, 180, 225), (110, 145, 200), (75, 105, 160), (48, 70, 112), (32, 45, 72)], float)
-_HAIR = np.array([(25, 22, 22), (30, 40, 60), (40, 65, 100), (90, 150, 190), (40, 80, 150), (150, 150, 155)], float)
+# BGR, from light skin to dark and through the natural colours of hair
+_SKIN = np.array(
+    [(188, 208, 240), (150, 180, 225), (110, 145, 200), (75, 105, 160), (48, 70, 112), (32, 45, 72)], np.float64
+)
+_HAIR = np.array(
+    [(25, 22, 22), (30, 40, 60), (40, 65, 100), (90, 150, 190), (40, 80, 150), (150, 150, 155)], np.float64
+)
 _SHADE = np.array([0.66, 0.84, 1.0, 1.1])
-_FLAT_SHADE = np.array([0.95, 1.02, 1.05, 1.1])
-_FLAT = ("face", "eye", "pupil", "brow", "mouth")
-_SKIN_SURFACES = ("neck", "skull", "face", "nose", "upper_arm", "forearm", "hand", "thigh", "shank", "ear")
-_SHIRT_SURFACES = ("chest", "belly", "sleeve", "cuff")
-_TROUSER_SURFACES = ("pelvis", "trouser", "hem")
+_SHADES = np.tile(_SHADE, (256 // LEVELS, 1))
+_SHADES[indices("face", "eye", "pupil", "brow", "mouth")] = (0.95, 1.02, 1.05, 1.1)
+
+_SHIRT = indices("chest", "belly", "sleeve", "cuff")
+_TROUSERS = indices("pelvis", "trouser", "hem")
+_FEET, _EARS, _SKIRT = indices("foot"), indices("left_ear", "right_ear"), indices("skirt")
 
 
-def random_color(rng: np.random.Generator) -> Float[np.ndarray, "3"]:
-    """A colour as clothes and walls have them: often muted, sometimes vivid, sometimes grey."""
-    saturation = rng.uniform(0, 0.25) if rng.random() < 0.35 else rng.uniform(0.2, 0.9)
-    value = rng.uniform(0.1, 0.98)
-    hue = 6 * rng.random()
-    channels = [1 - saturation * np.clip(2 - abs((hue - shift) % 6 - 3), 0, 1) for shift in (1, 5, 3)]
-    return 255 * value * np.array(channels)
+def _labels_of(surfaces: list[int]) -> UInt8[np.ndarray, " 256"]:
+    """A table that is 255 at the labels of some surfaces."""
+    table = np.zeros((256 // LEVELS, LEVELS), np.uint8)
+    table[surfaces] = 255
+    return table.reshape(256)
+
+
+_IS_SHIRT, _IS_TROUSERS = _labels_of(_SHIRT + _SKIRT), _labels_of(_TROUSERS)
+
+
+def random_colors(rng: np.random.Generator, count: int, vivid: float) -> Float[np.ndarray, "N 3"]:
+    """BGR; a share of ``vivid`` is saturated, the others are muted or grey as most things are."""
+    hue, saturation, value = rng.random((3, count))
+    saturation *= np.where(rng.random(count) < vivid, 0.9, 0.35)
+    wheel = (2 - np.abs((6 * hue[:, None] - (1, 5, 3)) % 6 - 3)).clip(0, 1)
+    return 255 * (0.12 + 0.85 * value)[:, None] * (1 - saturation[:, None] * wheel)
 
 
 def _between(rng: np.random.Generator, tones: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "3"]:
@@ -35,53 +49,51 @@ def _between(rng: np.random.Generator, tones: Float[np.ndarray, "N 3"]) -> Float
     return tones[low] + (at - low) * (tones[low + 1] - tones[low])
 
 
-def palette(
-    colors: dict[str, Float[np.ndarray, "3"]], light: Float[np.ndarray, "3"], contrast: float
+def _palette(
+    colors: Float[np.ndarray, "N 3"], light: Float[np.ndarray, "3"], contrast: float
 ) -> UInt8[np.ndarray, "256 1 3"]:
-    """BGR of every label: the surface's colour times the shade of the level, under coloured light."""
+    """BGR of every label: the surface's colour times the shade of its level, under coloured light."""
     table = np.zeros((256 // LEVELS, LEVELS, 3))
-    for name, color in colors.items():
-        shade = _FLAT_SHADE if name in _FLAT else _SHADE
-        table[SURFACE[name]] = (1 + contrast * (shade - 1))[:, None] * color
-    return (table * light).clip(0, 255).astype(np.uint8).reshape(256, 1, 3)
+    shades = 1 + contrast * (_SHADES[: len(colors)] - 1)
+    np.multiply(shades[:, :, None], (colors * light)[:, None], out=table[: len(colors)])
+    return table.clip(0, 255).astype(np.uint8).reshape(256, 1, 3)
 
 
-def _dress(
-    rng: np.random.Generator, outfit: Outfit
-) -> tuple[dict[str, Float[np.ndarray, "3"]], dict[str, Float[np.ndarray, "3"]]]:
-    """Colours of all surfaces of a person, and those of the pattern on its clothes."""
-    skin, hair = _between(rng, _SKIN), _between(rng, _HAIR) * rng.uniform(0.8, 1.2)
-    shirt, trousers, skirt, shoes, pack, cap = (random_color(rng) for _ in range(6))
-    if rng.random() < 0.4:  # jeans and dark cloth are what people wear
+def _dress(rng: np.random.Generator, outfit: Outfit) -> Float[np.ndarray, "2 N 3"]:
+    """Colours of all surfaces of a person, then the same with the second colour of patterns in the clothes."""
+    shirt, trousers, skirt, shoes, pack, cap, *seconds = random_colors(rng, 9, vivid=0.6)
+    skin, hair = _between(rng, _SKIN), _between(rng, _HAIR)
+    chance = rng.random(2)
+    if chance[0] < 0.4:  # jeans and dark cloth are what people wear
         trousers = np.array([1.25, 0.95, 0.75]) * rng.uniform(30, 150)
-    if rng.random() < 0.5:
+    if chance[1] < 0.5:
         skirt = shirt  # a dress
-    colors = dict.fromkeys(SURFACES, skin)
-    for names, color in ((_SHIRT_SURFACES, shirt), (_TROUSER_SURFACES, trousers), (("foot",), shoes)):
-        for name in names:
-            for full in (name, f"left_{name}", f"right_{name}"):
-                if full in SURFACE:
-                    colors[full] = color
-    if outfit.brim:
-        hair = cap
-    colors |= {"hair": hair, "long_hair": hair, "brim": 0.8 * cap, "brow": 0.5 * hair, "skirt": skirt, "pack": pack}
-    colors |= {"eye": np.array([235.0, 238, 240]), "pupil": np.array([30.0, 28, 25]), "nose": 0.93 * skin}
-    colors |= {"mouth": skin * (0.55, 0.55, 0.85), "left_ear": 0.9 * skin, "right_ear": 0.9 * skin}
-    second = dict(colors)
-    for names, color in ((_SHIRT_SURFACES, random_color(rng)), (_TROUSER_SURFACES, random_color(rng))):
-        for name in SURFACES:
-            if name.removeprefix("left_").removeprefix("right_") in names:
-                second[name] = 0.25 * colors[name] + 0.75 * color
-    second["skirt"] = 0.3 * skirt + 0.7 * random_color(rng)
-    return colors, second
-
-
-_IS_SHIRT = np.zeros(256, np.uint8)
-_IS_TROUSERS = np.zeros(256, np.uint8)
-for _name, _index in SURFACE.items():
-    _bare = _name.removeprefix("left_").removeprefix("right_")
-    _IS_SHIRT[_index * LEVELS : (_index + 1) * LEVELS] = 255 * (_bare in (*_SHIRT_SURFACES, "skirt"))
-    _IS_TROUSERS[_index * LEVELS : (_index + 1) * LEVELS] = 255 * (_bare in _TROUSER_SURFACES)
+    colors = np.empty((2, len(SURFACES), 3))
+    first = colors[0]
+    first[:] = skin
+    first[_SHIRT], first[_TROUSERS], first[_SKIRT], first[_FEET], first[_EARS] = (
+        shirt,
+        trousers,
+        skirt,
+        shoes,
+        0.9 * skin,
+    )
+    for name, color in {
+        "hair": cap if outfit.cap else hair,
+        "long_hair": hair,
+        "brim": 0.8 * cap,
+        "brow": 0.5 * hair,
+        "pack": pack,
+        "eye": (235, 238, 240),
+        "pupil": (30, 28, 25),
+        "nose": 0.93 * skin,
+        "mouth": skin * (0.55, 0.55, 0.85),
+    }.items():
+        first[SURFACE[name]] = color
+    colors[1] = first
+    for surfaces, second in zip((_SHIRT, _TROUSERS, _SKIRT), seconds, strict=True):
+        colors[1, surfaces] = 0.25 * first[surfaces] + 0.75 * second
+    return colors
 
 
 def paint_person(
@@ -89,50 +101,79 @@ def paint_person(
     layer: Layer,
     outfit: Outfit,
     rng: np.random.Generator,
+    *,
     light: Float[np.ndarray, "3"],
     height: float,
     angle: float,
 ) -> None:
     """Paints a person onto the canvas in place.
 
-    Args:
-        light: Gain of each channel.
-        height: px of one stature, the scale of patterns.
-        angle: Direction of the trunk in the image, radians.
+    ``light`` is the gain of each channel, ``height`` one stature in px, the scale of patterns, and ``angle`` turns
+    them with the trunk (radians).
     """
     first, second = _dress(rng, outfit)
     contrast = rng.uniform(0.5, 1.2)
-    base = cv2.applyColorMap(layer.labels, palette(first, light, contrast))
-    shirt_tile, trouser_tile = (textures.patterns()[k] for k in rng.integers(len(textures.patterns()), size=2))
-    periods = height * np.exp(rng.uniform(np.log(0.1), np.log(0.9), 2))
-    offsets = rng.uniform(0, textures.SIZE, (2, 2))
+    base = cv2.applyColorMap(layer.labels, _palette(first, light, contrast))
     patterned = rng.random(2) < (0.6, 0.2)
     if patterned.any():
-        mask = np.zeros_like(layer.labels)
-        for wanted, tile, table, period, offset in zip(
-            patterned, (shirt_tile, trouser_tile), (_IS_SHIRT, _IS_TROUSERS), periods, offsets, strict=True
-        ):
-            if wanted:
-                laid = textures.lay(tile, layer.labels.shape, max(period, 12.0), angle, tuple(offset), smooth=False)
-                mask |= cv2.bitwise_and(laid, cv2.LUT(layer.labels, table))
-        cv2.copyTo(cv2.applyColorMap(layer.labels, palette(second, light, contrast)), mask, base)
+        mask = _pattern(layer.labels, rng, patterned, height, angle)
+        cv2.copyTo(cv2.applyColorMap(layer.labels, _palette(second, light, contrast)), mask, base)
     cv2.copyTo(base, layer.labels, canvas[layer.window])
+
+
+def _pattern(
+    labels: UInt8[np.ndarray, "h w"], rng: np.random.Generator, patterned: np.ndarray, height: float, angle: float
+) -> UInt8[np.ndarray, "h w"]:
+    """Where the clothes show their second colour."""
+    mask = np.zeros_like(labels)
+    for wanted, table in zip(patterned, (_IS_SHIRT, _IS_TROUSERS), strict=True):
+        if wanted:
+            tile = textures.patterns()[rng.integers(len(textures.patterns()))]
+            period = max(height * np.exp(rng.uniform(np.log(0.1), np.log(0.9))), 12.0)
+            laid = textures.lay(tile, labels.shape, period=period, angle=angle, rng=rng, smooth=False)
+            mask |= cv2.bitwise_and(laid, cv2.LUT(labels, table))
+    return mask
 
 
 def paint_thing(
     canvas: UInt8[np.ndarray, "H W 3"], layer: Layer, rng: np.random.Generator, light: Float[np.ndarray, "3"]
 ) -> None:
-    """Paints a thing onto the canvas in place: its surfaces 1 and 2 get two colours, mixed by a texture."""
-    mixed = np.zeros((256, 1, 3), np.uint8)
-    skin_like = rng.random() < 0.25
-    for surface in range(1, 6):
-        color = _between(rng, _SKIN) if skin_like and surface == 1 else random_color(rng)
-        shades = (0.75 * _SHADE[:, None] + 0.25) * color * light
-        mixed[surface * LEVELS : (surface + 1) * LEVELS, 0] = shades.clip(0, 255)
-    base = cv2.applyColorMap(layer.labels, mixed)
+    """Paints a thing onto the canvas in place: each of its surfaces has a colour, and one texture lies over all."""
+    colors = random_colors(rng, 8, vivid=0.4)
+    if rng.random() < 0.25:
+        colors[1] = _between(rng, _SKIN)
+    base = cv2.applyColorMap(layer.labels, _palette(colors, light, 0.75))
     tile = textures.surfaces()[rng.integers(len(textures.surfaces()))]
     period, angle = np.exp(rng.uniform(np.log(40), np.log(400))), rng.uniform(0, np.pi)
-    laid = textures.lay(tile, layer.labels.shape, period, angle, tuple(rng.uniform(0, textures.SIZE, 2)))
-    strength = rng.uniform(0.1, 0.6)
-    grain = cv2.cvtColor(cv2.convertScaleAbs(laid, alpha=strength, beta=255 * (1 - 0.75 * strength)), cv2.COLOR_GRAY2BGR)
-    cv2.copyTo(cv2.multiply(base, grain, scale=1 / 255), layer.labels, canvas[layer.window])
+    laid = textures.lay(tile, layer.labels.shape, period=period, angle=angle, rng=rng, smooth=False)
+    strength = rng.uniform(0.1, 0.5)
+    grain = cv2.convertScaleAbs(laid, alpha=strength, beta=255 * (1 - 0.75 * strength))
+    base = cv2.multiply(base, cv2.cvtColor(grain, cv2.COLOR_GRAY2BGR), scale=1 / 255)
+    cv2.copyTo(base, layer.labels, canvas[layer.window])
+
+
+def darken(canvas: UInt8[np.ndarray, "H W 3"], center: tuple[float, float], radius: float, strength: float) -> None:
+    """Paints a soft shadow on the ground in place: an ellipse three times as wide as high."""
+    half = (int(radius) + 1, int(radius / 3) + 1)
+    left, top = int(center[0]) - half[0], int(center[1]) - half[1]
+    right, bottom = left + 2 * half[0], top + 2 * half[1]
+    window = canvas[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
+    if not window.size:
+        return
+    gain = _shadow_spot(strength)
+    gain = cv2.resize(gain, (2 * half[0], 2 * half[1]), interpolation=cv2.INTER_LINEAR)
+    part = gain[max(-top, 0) :, max(-left, 0) :][: window.shape[0], : window.shape[1]]
+    window[:] = cv2.multiply(window, part, scale=1 / 255)
+
+
+def _shadow_spot(strength: float) -> UInt8[np.ndarray, "16 16 3"]:
+    """Gain around a shadow, 255 outside."""
+    row, column = (np.mgrid[:16, :16] - 7.5) / 7.5
+    dark = (1 - row**2 - column**2).clip(0, 1)
+    return np.repeat((255 * (1 - strength * dark)).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def ramp(ends: Float[np.ndarray, "2 3"], light: Float[np.ndarray, "3"]) -> UInt8[np.ndarray, "256 1 3"]:
+    """A palette that runs from one colour to another."""
+    along = np.arange(256)[:, None] / 255
+    return ((ends[0] + along * (ends[1] - ends[0])) * light).clip(0, 255).astype(np.uint8).reshape(256, 1, 3)

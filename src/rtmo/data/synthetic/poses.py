@@ -26,7 +26,7 @@ _ARM_HABITS: dict[str, tuple[tuple[float, float], ...]] = {
     "behind": ((-38, 12), (16, 8), (-80, 20), (50, 25)),
     "carry": ((15, 15), (8, 8), (-15, 20), (85, 20)),
 }
-_ARM_WEIGHTS = np.array([0.36, 0.1, 0.1, 0.08, 0.06, 0.06, 0.06, 0.06, 0.03, 0.09])
+_ARM_SHARES = np.cumsum([0.36, 0.1, 0.1, 0.08, 0.06, 0.06, 0.06, 0.06, 0.03])
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,7 @@ class Pose:
 
 def sample_pose(rng: np.random.Generator) -> Pose:
     """Draws a pose: first what the person does, then how."""
-    activity = _ACTIVITIES[rng.choice(len(_ACTIVITIES), p=_ACTIVITY_WEIGHTS)]
-    return activity(rng)
+    return _ACTIVITIES[int(np.searchsorted(_ACTIVITY_SHARES, rng.random()))](rng)
 
 
 def _spread(rng: np.random.Generator, *ranges: tuple[float, float]) -> Float[np.ndarray, " N"]:
@@ -71,7 +70,7 @@ def _head(rng: np.random.Generator) -> Float[np.ndarray, "3"]:
 def _arms(rng: np.random.Generator) -> Float[np.ndarray, "2 4"]:
     """Both arms do the same half of the time."""
     habits = list(_ARM_HABITS.values())
-    left, right = rng.choice(len(habits), 2, p=_ARM_WEIGHTS)
+    left, right = np.searchsorted(_ARM_SHARES, rng.random(2)).tolist()
     if rng.random() < 0.5:
         right = left
     return np.stack([_spread(rng, *habits[left]), _spread(rng, *habits[right])])
@@ -157,4 +156,4 @@ _ACTIVITIES: tuple[Callable[[np.random.Generator], Pose], ...] = (
     _bend,
     _dance,
 )
-_ACTIVITY_WEIGHTS = np.array([0.34, 0.2, 0.08, 0.13, 0.04, 0.04, 0.07, 0.1])
+_ACTIVITY_SHARES = np.cumsum([0.34, 0.2, 0.08, 0.13, 0.04, 0.04, 0.07])

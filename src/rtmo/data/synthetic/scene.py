@@ -11,9 +11,11 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from . import textures
-from .body import pose_body, sample_build, view_rotation
-from .figure import Figure, person_strokes, project, sample_outfit, visible_joint
-from .paint import paint_person, paint_thing
+from .body import INDEX, pose_body, sample_build, view_rotation
+from .figure import Figure, Projection, make_figure
+from .outfit import sample_outfit
+from .paint import darken, paint_person, paint_thing
+from .person import person_strokes, visible_joints
 from .poses import sample_pose
 from .scenery import paint_background, sample_thing
 from .shapes import Layer, draw
@@ -113,7 +115,7 @@ def _spots(rng: np.random.Generator, camera: _Camera, count: int) -> list[tuple[
     largest = 1.35 if count <= 2 else 1.1 if count <= 4 else 0.8
     spots: list[tuple[tuple[float, float], float]] = []
     for _ in range(count):
-        tall = height * float(np.exp(rng.uniform(np.log(0.13), np.log(largest))))
+        tall = height * float(np.exp(np.log(0.13) + rng.random() ** 0.75 * np.log(largest / 0.13)))
         x = rng.uniform(-0.02, 1.02) * width
         if spots and rng.random() < 0.45:
             (near_x, _), near_tall = spots[rng.integers(len(spots))]
@@ -126,14 +128,11 @@ def _spots(rng: np.random.Generator, camera: _Camera, count: int) -> list[tuple[
     return spots
 
 
-def _place_person(
-    rng: np.random.Generator, camera: _Camera, spot: tuple[tuple[float, float], float]
-) -> Placed | None:
+def _place_person(rng: np.random.Generator, camera: _Camera, spot: tuple[tuple[float, float], float]) -> Placed | None:
     ground, height = spot
     yaw = rng.normal(0, 40) if rng.random() < 0.35 else rng.uniform(-180, 180)
-    view = view_rotation(yaw, camera.pitch, camera.roll)
-    body = pose_body(sample_build(rng), sample_pose(rng), view)
-    figure = project(body, sample_outfit(rng), ground, height, camera.distance, camera.light)
+    body = pose_body(sample_build(rng), sample_pose(rng), view_rotation(yaw, camera.pitch, camera.roll))
+    figure = make_figure(body, sample_outfit(rng), Projection(ground, height, camera.distance), camera.light)
     layer = draw(person_strokes(figure), camera.size)
     return None if layer is None else Placed(layer, 1 / height, height, figure)
 
@@ -143,8 +142,7 @@ def _settle(placed: list[Placed], size: tuple[int, int]) -> tuple[UInt8[np.ndarr
     while True:
         owner = np.zeros(size, np.uint8)
         for number, one in enumerate(placed, start=1):
-            view = owner[one.layer.window]
-            cv2.copyTo(np.full_like(view, number), one.layer.labels, view)
+            np.copyto(owner[one.layer.window], np.uint8(number), where=one.layer.mask)
         keep = [
             one.figure is None or _shows(one.layer, owner[one.layer.window] == number, size)
             for number, one in enumerate(placed, start=1)
@@ -155,33 +153,30 @@ def _settle(placed: list[Placed], size: tuple[int, int]) -> tuple[UInt8[np.ndarr
 
 
 def _shows(layer: Layer, mask: np.ndarray, size: tuple[int, int]) -> bool:
-    visible = np.count_nonzero(mask)
+    visible = int(np.count_nonzero(mask))
     return visible > _MIN_AREA * size[0] * size[1] and visible > _MIN_SHARE * cv2.countNonZero(layer.labels)
 
 
 def _annotate(one: Placed, number: int, owner: UInt8[np.ndarray, "H W"], joints: tuple[str, ...]) -> Person:
     assert one.figure is not None
-    layer = one.layer
+    layer, (height, width) = one.layer, owner.shape
     mask = owner[layer.window] == number
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    corners = np.array([columns[0] + layer.x, rows[0] + layer.y, columns[-1] + layer.x + 1, rows[-1] + layer.y + 1])
-    on_canvas = np.stack([one.figure[name] for name in joints])
+    x, y, across, down = cv2.boundingRect(mask.view(np.uint8))
+    corners = np.array([x, y, x + across, y + down], np.float64) + np.tile((layer.x, layer.y), 2)
+    on_canvas = one.figure.points[[INDEX[name] for name in joints]]
+    pixels = np.rint(on_canvas).astype(int)
+    inside = ((pixels >= 0) & (pixels < (width, height))).all(1)
+    seen = visible_joints(one.figure, joints, layer, mask, pixels.clip(0, (width - 1, height - 1)))
     keypoints = (on_canvas + 0.5) / OVERSAMPLING - 0.5  # centres of pixels, not corners
-    height, width = owner.shape
-    inside = ((keypoints > -0.5) & (keypoints < np.array([width, height]) / OVERSAMPLING - 0.5)).all(1)
-    visibility = np.zeros(len(joints), np.uint8)
-    for k in np.flatnonzero(inside):
-        column, row = np.clip(np.rint(on_canvas[k]).astype(int), 0, (width - 1, height - 1))
-        nearby = owner[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
-        seen = (nearby == number).any() and visible_joint(one.figure, joints[k], layer, column, row)
-        visibility[k] = 2 if seen else 1
     keypoints[~inside] = 0
-    return Person(corners / OVERSAMPLING, float(mask.sum()) / OVERSAMPLING**2, keypoints, visibility)
+    visibility = np.where(inside, np.where(seen, 2, 1), 0).astype(np.uint8)
+    return Person(corners / OVERSAMPLING, np.count_nonzero(mask) / OVERSAMPLING**2, keypoints, visibility)
 
 
 def paint_scene(scene: Scene, rng: np.random.Generator) -> UInt8[np.ndarray, "h w 3"]:
     """The picture of a scene: background, everything placed, then the camera's lens, light and noise."""
     light = rng.normal(1.0, 0.06, 3).clip(0.8, 1.2) * rng.uniform(0.75, 1.15)
+    shadow = rng.uniform(-0.2, 0.6)
     canvas = paint_background(scene.size, scene.horizon, rng, light)
     for one in scene.placed:
         if one.figure is None:
@@ -190,7 +185,9 @@ def paint_scene(scene: Scene, rng: np.random.Generator) -> UInt8[np.ndarray, "h 
             figure = one.figure
             along = figure["neck"] - figure["pelvis"]
             angle = float(np.arctan2(along[0], -along[1]))
-            paint_person(canvas, one.layer, figure.outfit, rng, light, one.height, -angle)
+            if shadow > 0:
+                darken(canvas, figure.projection.ground, 0.3 * one.height, shadow)
+            paint_person(canvas, one.layer, figure.outfit, rng, light=light, height=one.height, angle=-angle)
     size = (scene.size[1] // OVERSAMPLING, scene.size[0] // OVERSAMPLING)
     return _photograph(cv2.resize(canvas, size, interpolation=cv2.INTER_AREA), rng)
 
@@ -198,14 +195,13 @@ def paint_scene(scene: Scene, rng: np.random.Generator) -> UInt8[np.ndarray, "h 
 def _photograph(image: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator) -> UInt8[np.ndarray, "h w 3"]:
     """Uneven light, blur and noise."""
     height, width = image.shape[:2]
-    field = rng.uniform(0.72, 1.12, (3, 3)).astype(np.float32)
-    field = cv2.resize(field, (width, height), interpolation=cv2.INTER_LINEAR)
-    gain = cv2.cvtColor(cv2.convertScaleAbs(field, alpha=200), cv2.COLOR_GRAY2BGR)
+    field = np.repeat(rng.integers(160, 236, (3, 3, 1), np.uint8), 3, axis=2)
+    gain = cv2.resize(field, (width, height), interpolation=cv2.INTER_LINEAR)
     image = cv2.multiply(image, gain, scale=1 / 200)
     if rng.random() < 0.6:
         image = cv2.GaussianBlur(image, (5, 5), rng.uniform(0.3, 1.1))
     noise = textures.sensor_noise()
     top, left = rng.integers(0, noise.shape[0] - height), rng.integers(0, noise.shape[1] - width)
-    strength = rng.uniform(0.02, 0.3)
+    strength = rng.uniform(0.02, 0.25)
     patch = noise[top : top + height, left : left + width]
     return cv2.addWeighted(image, 1.0, patch, strength, -128 * strength)

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from . import textures
-from .paint import random_color
+from .paint import ramp, random_colors
 from .shapes import Layer, Stroke, draw, fixed_point, shaded_capsules, shaded_hull
 
 _UP = np.array([0.0, -1.0])
@@ -16,59 +16,76 @@ _UP = np.array([0.0, -1.0])
 def paint_background(
     size: tuple[int, int], horizon: float, rng: np.random.Generator, light: Float[np.ndarray, "3"]
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """A wall or sky above the horizon (a row) and a ground below, both textured; sometimes one surface all over.
+    """Sky or wall above the horizon (a row of the canvas) and a ground below; sometimes one surface all over.
 
     Painted at half the resolution of the canvas, as what is far is out of focus.
     """
     height, width = size[0] // 2, size[1] // 2
     image = np.empty((height, width, 3), np.uint8)
-    split = int(np.clip(horizon / 2, 0, height))
-    if rng.random() < 0.15:
-        split = height
-    for rows in (slice(0, split), slice(split, height)):
+    theme = _THEMES[int(np.searchsorted(_THEME_SHARES, rng.random()))]
+    split = height if rng.random() < 0.12 else int(np.clip(horizon / 2, 0, height))
+    for rows, tones in ((slice(0, split), theme[0]), (slice(split, height), theme[1])):
         part = image[rows]
         if len(part):
-            part[:] = _textured(part.shape[:2], rng, light)
-    if rng.random() < 0.4:
+            part[:] = _textured(part.shape[:2], rng, tones, light)
+    if rng.random() < 0.5:
         image = cv2.GaussianBlur(image, (5, 5), rng.uniform(0.5, 2.0))
     return cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
 
 
+# BGR between which a surface is coloured; None is any colour
+_Tones = tuple[tuple[int, int, int], tuple[int, int, int]] | None
+_SKY: _Tones = ((250, 235, 215), (225, 165, 95))
+_OVERCAST: _Tones = ((235, 230, 225), (170, 165, 160))
+_GRASS: _Tones = ((50, 90, 70), (80, 170, 130))
+_EARTH: _Tones = ((70, 90, 115), (150, 180, 205))
+_ASPHALT: _Tones = ((80, 80, 80), (165, 165, 160))
+_WALL: _Tones = ((150, 165, 175), (225, 235, 240))
+_WOOD: _Tones = ((40, 75, 120), (110, 155, 195))
+_DARK: _Tones = ((35, 30, 28), (90, 85, 80))
+_THEMES: tuple[tuple[_Tones, _Tones], ...] = (
+    *((_SKY, _GRASS), (_SKY, _EARTH), (_OVERCAST, _ASPHALT), (_WALL, _WOOD), (_WALL, _ASPHALT)),
+    *((None, _WOOD), (_GRASS, _GRASS), (None, _ASPHALT), (_DARK, None), (None, None)),
+)
+_THEME_SHARES = np.cumsum([0.08, 0.07, 0.08, 0.09, 0.07, 0.09, 0.08, 0.1, 0.06])
+
+
 def _textured(
-    size: tuple[int, int], rng: np.random.Generator, light: Float[np.ndarray, "3"]
+    size: tuple[int, int], rng: np.random.Generator, tones: _Tones, light: Float[np.ndarray, "3"]
 ) -> UInt8[np.ndarray, "h w 3"]:
     tiles = textures.surfaces()
     tile = tiles[rng.integers(len(tiles))]
-    period = np.exp(rng.uniform(np.log(60), np.log(500)))
-    angle = rng.choice([0.0, 0.0, rng.uniform(-0.2, 0.2), rng.uniform(0, np.pi)])
-    laid = textures.lay(tile, size, period, angle, tuple(rng.uniform(0, textures.SIZE, 2)))
-    slope = np.linspace(*rng.uniform(-50, 50, 2), size[0])[:, None]
-    laid = cv2.add(laid, np.broadcast_to(slope, size).astype(np.int16), dtype=cv2.CV_8U)
-    first = random_color(rng)
-    if rng.random() < 0.6:  # shades of one colour
-        second = (first * rng.uniform(0.5, 0.9) + rng.normal(0, 10, 3)).clip(0, 255)
+    period = np.exp(rng.uniform(np.log(80), np.log(600)))
+    angle = (0.0, 0.0, rng.uniform(-0.2, 0.2), rng.uniform(0, np.pi))[rng.integers(4)]
+    laid = textures.lay(tile, size, period=period, angle=angle, rng=rng)
+    # one colour from a family with its own shade, or any two
+    if tones is None:
+        first, second = random_colors(rng, 2, vivid=0.3)
+        if rng.random() < 0.6:
+            second = (first * rng.uniform(0.55, 0.9) + rng.normal(0, 10, 3)).clip(0, 255)
     else:
-        second = random_color(rng)
-    ramp = np.linspace(0, 1, 256)[:, None]
-    table = ((first + ramp * (second - first)) * light).clip(0, 255).astype(np.uint8)
-    return cv2.applyColorMap(laid, table.reshape(256, 1, 3))
+        ends = np.array(tones, np.float64)
+        first, second = (ends[0] + share * (ends[1] - ends[0]) for share in rng.uniform(-0.1, 1.1, 2))
+        first, second = first + rng.normal(0, 10, 3), second + rng.normal(0, 10, 3)
+    image = cv2.applyColorMap(laid, ramp(np.stack([first, second]), light))
+    slope = np.linspace(*rng.uniform(0.75, 1.1, 2), size[0])  # brightness from top to bottom
+    gain = np.broadcast_to((200 * slope).astype(np.uint8)[:, None, None], image.shape)
+    return cv2.multiply(image, np.ascontiguousarray(gain), scale=1 / 200)
 
 
 def sample_thing(
     rng: np.random.Generator, foot: tuple[float, float], height: float, canvas_size: tuple[int, int]
 ) -> Layer | None:
     """Draws a random thing as tall as a person of that height (px) standing at ``foot``; None if out of sight."""
-    kind = _THINGS[rng.choice(len(_THINGS), p=_THING_WEIGHTS)]
+    kind = _THINGS[int(np.searchsorted(_THING_SHARES, rng.random()))]
     light = np.array([rng.uniform(-0.8, 0.8), -0.6])
     return draw(kind(rng, np.array(foot), height, light), canvas_size)
 
 
-def _bars(
-    light: np.ndarray, *bars: tuple[int, tuple[float, float], tuple[float, float], float, float]
-) -> list[Stroke]:
+def _bars(light: np.ndarray, *bars: tuple[int, tuple[float, float], tuple[float, float], float, float]) -> list[Stroke]:
     """Capsules as (surface, start, end, start radius, end radius), the later over the earlier."""
     surfaces, starts, ends, first, last = zip(*bars, strict=True)
-    polygons = shaded_capsules(np.array(starts), np.array(ends), np.array(first), np.array(last), light)
+    polygons = shaded_capsules(np.array(starts), np.array(ends), np.stack([first, last], axis=1), light)
     return [Stroke(-float(k), surface, limb) for k, (surface, limb) in enumerate(zip(surfaces, polygons, strict=True))]
 
 
@@ -100,7 +117,8 @@ def _mannequin(rng: np.random.Generator, foot: np.ndarray, height: float, light:
     waist, chest = foot + 0.5 * height * _UP, foot + 0.78 * height * _UP
     strokes = _bars(light, (2, tuple(foot), tuple(waist), 0.015 * height, 0.015 * height))
     wide = height * rng.uniform(0.08, 0.12)
-    centers = np.stack([waist + (wide * 0.5, 0), waist - (wide * 0.5, 0), chest + (wide, 0), chest - (wide, 0)])
+    across = np.array([wide, 0.0])
+    centers = np.stack([waist + 0.5 * across, waist - 0.5 * across, chest + across, chest - across])
     strokes.append(Stroke(-2.0, 1, shaded_hull(centers, np.array([0.06, 0.06, 0.045, 0.045]) * height, light)))
     if rng.random() < 0.6:
         neck, head = chest + 0.03 * height * _UP, chest + 0.13 * height * _UP
@@ -115,10 +133,8 @@ def _coat_rack(rng: np.random.Generator, foot: np.ndarray, height: float, light:
     for side in (-1, 1):
         hook = top + height * np.array([side * rng.uniform(0.04, 0.12), rng.uniform(0.02, 0.1)])
         end = hook + height * np.array([rng.normal(0, 0.03), rng.uniform(0.25, 0.5)])
-        polygons = shaded_capsules(
-            hook[None], end[None], np.array([0.035 * height]), np.array([rng.uniform(0.05, 0.1) * height]), light
-        )[0]
-        strokes.append(Stroke(-2.0 - side, 1 if side > 0 else 3, polygons))
+        bar = (1 if side > 0 else 3, tuple(hook), tuple(end), 0.035 * height, rng.uniform(0.05, 0.1) * height)
+        strokes += [Stroke(-2.0 - side, stroke.surface, stroke.polygons) for stroke in _bars(light, bar)]
     return strokes
 
 
@@ -150,12 +166,13 @@ def _box(rng: np.random.Generator, foot: np.ndarray, height: float, light: np.nd
     if rng.random() < 0.5:
         inner = front.mean(0) + (front - front.mean(0)) * 0.85
         faces.append((4, inner))
-    return [Stroke(-float(k), surface, [fixed_point(face)]) for k, (surface, face) in enumerate(faces)]
+    return [Stroke(-float(k), surface, fixed_point(face[None])) for k, (surface, face) in enumerate(faces)]
 
 
 def _table(rng: np.random.Generator, foot: np.ndarray, height: float, light: np.ndarray) -> list[Stroke]:
     width, tall, thick = height * rng.uniform(0.3, 0.9), height * rng.uniform(0.25, 0.55), height * 0.015
-    left, right = foot - (width / 2, 0), foot + (width / 2, 0)
+    across = np.array([width / 2, 0.0])
+    left, right = foot - across, foot + across
     top_left, top_right = left + tall * _UP, right + tall * _UP
     bars = [
         (1, tuple(left), tuple(top_left), thick, thick),
@@ -177,4 +194,4 @@ _THINGS: tuple[Callable[[np.random.Generator, np.ndarray, float, np.ndarray], li
     _box,
     _table,
 )
-_THING_WEIGHTS = np.array([0.18, 0.14, 0.12, 0.1, 0.14, 0.2, 0.12])
+_THING_SHARES = np.cumsum([0.18, 0.14, 0.12, 0.1, 0.14, 0.2])

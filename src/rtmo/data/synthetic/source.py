@@ -8,11 +8,8 @@ import numpy as np
 from rtmo.skeletons import COCO17, KeypointSet
 from rtmo.types import Sample
 
-from .body import POINTS
+from .person import joints_that_show
 from .scene import Person, Scene, paint_scene, sample_scene
-
-# joints of keypoint sets that bear another name here
-_JOINTS = {name: name for name in POINTS}
 
 
 class SyntheticPeople:
@@ -43,9 +40,10 @@ class SyntheticPeople:
         max_people: int = 8,
         name: str = "synthetic",
     ) -> None:
-        unknown = [joint for joint in skeleton.joints if joint not in _JOINTS]
+        known = joints_that_show()
+        unknown = [joint for joint in skeleton.joints if joint not in known]
         if unknown:
-            raise ValueError(f"skeleton={skeleton.name!r}: synthetic people have no {unknown}; they have {POINTS}")
+            raise ValueError(f"skeleton={skeleton.name!r}: synthetic people have no {unknown}; they have {known}")
         if num_images < 1:
             raise ValueError(f"num_images={num_images} must be at least 1")
         if len(image_size) != 2 or min(image_size) < 32:
@@ -93,7 +91,8 @@ class SyntheticPeople:
     @cached_property
     def _ground_truth(self) -> dict[str, Any]:
         height, width = self.image_size
-        images, annotations = [], []
+        images: list[dict[str, Any]] = []
+        annotations: list[dict[str, Any]] = []
         for index in range(self.num_images):
             file_name = f"{self.name}_{self.seed}_{index:06d}.png"
             images.append({"id": index, "file_name": file_name, "height": height, "width": width})

@@ -87,14 +87,16 @@ def sensor_noise() -> UInt8[np.ndarray, "h w 3"]:
 def lay(
     tile: UInt8[np.ndarray, "S S"],
     size: tuple[int, int],
+    *,
     period: float,
     angle: float,
-    offset: tuple[float, float],
+    rng: np.random.Generator,
     smooth: bool = True,
 ) -> UInt8[np.ndarray, "h w"]:
-    """Covers (height, width) px with a tile of the given period in px, turned by ``angle`` radians."""
+    """Covers (height, width) px with a tile: one period so many px, turned by ``angle`` radians, anywhere on it."""
     zoom = SIZE / period
     cos, sin = zoom * np.cos(angle), zoom * np.sin(angle)
-    matrix = np.array([[cos, -sin, offset[0]], [sin, cos, offset[1]]])
+    matrix = np.array([[cos, -sin, 0.0], [sin, cos, 0.0]])
+    matrix[:, 2] = rng.uniform(0, SIZE, 2)
     flags = cv2.WARP_INVERSE_MAP | (cv2.INTER_LINEAR if smooth else cv2.INTER_NEAREST)
     return cv2.warpAffine(tile, matrix, (size[1], size[0]), flags=flags, borderMode=cv2.BORDER_WRAP)
