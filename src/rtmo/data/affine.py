@@ -71,7 +71,7 @@ class RandomAffine(Transform):
         x, y, turn, shear_x, shear_y = rng.uniform(-1, 1, 5).tolist()
         return AffineParams(
             translation=(x * self.translation, y * self.translation),
-            scale=rng.uniform(*self.scale),
+            scale=rng.uniform(self.scale[0], self.scale[1]),
             rotation=turn * self.rotation,
             shear=(shear_x * self.shear, shear_y * self.shear),
         )

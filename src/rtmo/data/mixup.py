@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from rtmo.data.letterbox import fitted, warp_people
-from rtmo.data.transforms import BORDER, Draw, Flip, Transform, check_image_size, concatenate
+from rtmo.data.transforms import GREY, Draw, Flip, Transform, check_image_size, concatenate
 from rtmo.skeletons import KeypointSet
 from rtmo.types import Sample
 
@@ -62,7 +62,7 @@ class MixUp(Transform):
 
     def draw(self, rng: np.random.Generator) -> MixUpParams:
         """Draws all amounts uniformly."""
-        scale = rng.uniform(*self.scale)
+        scale = rng.uniform(self.scale[0], self.scale[1])
         surplus_y, surplus_x = (max(0, int(side * scale) - side) for side in self.image_size)
         return MixUpParams(
             scale=scale,
@@ -106,11 +106,11 @@ def _resize(sample: Sample, ratio: float) -> Sample:
 def _window(sample: Sample, x: int, y: int, image_size: tuple[int, int]) -> Sample:
     """Cuts (height, width) px out of a sample, beginning at (x, y), grey where the sample ends before."""
     height, width = image_size
-    image = np.full((height, width, 3), BORDER, dtype=np.uint8)
+    image = np.full((height, width, 3), GREY, dtype=np.uint8)
     content = sample.image[y : y + height, x : x + width]
     image[: content.shape[0], : content.shape[1]] = content
-    mask = sample.ignore_mask
-    if mask is not None:
+    mask = None
+    if sample.ignore_mask is not None:
         mask = np.zeros(image_size, dtype=bool)
         mask[: content.shape[0], : content.shape[1]] = sample.ignore_mask[y : y + height, x : x + width]
     matrix = np.array([[1, 0, -x], [0, 1, -y]], dtype=np.float64)

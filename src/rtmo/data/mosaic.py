@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from rtmo.data.letterbox import warp_people
-from rtmo.data.transforms import BORDER, Draw, Transform, check_image_size, concatenate
+from rtmo.data.transforms import GREY, Draw, Transform, check_image_size, concatenate
 from rtmo.types import Sample
 
 
@@ -45,12 +45,13 @@ class Mosaic(Transform):
     def draw(self, rng: np.random.Generator) -> MosaicParams:
         """Draws the meeting point."""
         height, width = self.image_size
-        return MosaicParams(x=int(rng.uniform(*self.centre) * width), y=int(rng.uniform(*self.centre) * height))
+        x, y = rng.uniform(self.centre[0], self.centre[1], 2).tolist()
+        return MosaicParams(x=int(x * width), y=int(y * height))
 
     def apply(self, samples: Sequence[Sample], params: MosaicParams) -> Sample:
         """Combines four samples; ``image_id`` and ``warp`` of the result are those of the first."""
         height, width = 2 * self.image_size[0], 2 * self.image_size[1]
-        canvas = np.full((height, width, 3), BORDER, dtype=np.uint8)
+        canvas = np.full((height, width, 3), GREY, dtype=np.uint8)
         masked = any(sample.ignore_mask is not None for sample in samples)
         mask = np.zeros((height, width), dtype=bool) if masked else None
         moved = [self._place(sample, place, params, canvas, mask) for place, sample in enumerate(samples)]

@@ -19,8 +19,9 @@ from rtmo.types import Sample
 # Another random image of the same source, for steps that combine several.
 Draw = Callable[[np.random.Generator], Sample]
 
-# Grey around images; what published weights were trained with.
-BORDER = (114, 114, 114)
+# What surrounds images: the published weights' grey, and the same for OpenCV, which wants it per channel.
+GREY = 114
+BORDER = (GREY, GREY, GREY)
 
 
 class Transform(ABC):
@@ -110,8 +111,11 @@ def check_image_size(image_size: Sequence[int]) -> tuple[int, int]:
 
 def concatenate(samples: Sequence[Sample]) -> Sample:
     """The first sample with the people of all; they must share a frame."""
-    people = {
-        field: np.concatenate([getattr(sample, field) for sample in samples])
-        for field in ("bboxes", "keypoints", "visibility", "annotated", "area")
-    }
-    return replace(samples[0], **people)
+    return replace(
+        samples[0],
+        bboxes=np.concatenate([sample.bboxes for sample in samples]),
+        keypoints=np.concatenate([sample.keypoints for sample in samples]),
+        visibility=np.concatenate([sample.visibility for sample in samples]),
+        annotated=np.concatenate([sample.annotated for sample in samples]),
+        area=np.concatenate([sample.area for sample in samples]),
+    )
