@@ -36,7 +36,7 @@ class Albumentations(Transform):
                         f"transforms.{name}: albumentations' {type(leaf).__name__} is no pixel-level transform "
                         "(ImageOnlyTransform). Geometry belongs to rtmo.data, which moves keypoints and swaps left "
                         "and right: use rtmo.data.transforms.Flip, rtmo.data.letterbox.LightAffine, "
-                        "rtmo.data.random_affine.RandomAffine"
+                        "rtmo.data.affine.RandomAffine"
                     )
         self.compose = A.Compose(list(chosen.values()))
 
