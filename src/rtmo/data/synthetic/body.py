@@ -7,6 +7,7 @@ and right, front and back are facts of the body and not of the drawing.
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -17,10 +18,12 @@ from .poses import Pose
 _FACING = np.diag([1.0, -1.0, -1.0])
 _MIRROR = np.diag([-1.0, 1.0, 1.0])
 
-_PAIRED = ("shoulder", "elbow", "wrist", "hand", "waist", "hip", "knee", "ankle", "heel", "toe", "eye", "ear", "brow")
+SIDES = ("left", "right")
+BENDS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")  # joints that bend, one on each side
+_PAIRED = (*BENDS, "hand", "waist", "heel", "toe", "eye", "ear", "brow")
 POINTS = (
     *("pelvis", "belly", "chest", "neck", "throat", "head", "jaw", "top_head", "nose", "mouth", "nape", "back"),
-    *(f"{side}_{name}" for side in ("left", "right") for name in _PAIRED),
+    *(f"{side}_{name}" for side in SIDES for name in _PAIRED),
 )
 INDEX = {name: index for index, name in enumerate(POINTS)}
 
@@ -122,10 +125,17 @@ def pose_body(build: Build, pose: Pose, view: Float[np.ndarray, "3 3"]) -> Body:
     at["back"] = at["neck"] + chest_axes @ (0, -0.25 * build.torso, -0.02)
     _place_head(at, build, chest_axes, head_axes)
     for side in range(2):
-        _place_limbs(at, side, build, pose, pelvis_axes, chest_axes)
+        _place_limbs(at, side, build, pose, _Trunk(pelvis_axes, chest_axes))
     points = np.stack([at[name] for name in POINTS]) @ view.T
     points[:, 1] -= points[:, 1].max() + pose.lift
     return Body(points, view @ head_axes, view @ chest_axes, view @ pelvis_axes, build, pose.seated)
+
+
+class _Trunk(NamedTuple):
+    """Axes of pelvis and chest in the body's frame."""
+
+    pelvis: Float[np.ndarray, "3 3"]
+    chest: Float[np.ndarray, "3 3"]
 
 
 def _place_head(
@@ -150,28 +160,21 @@ def _place_head(
             at[name.replace("left", "right")] = at["head"] + axes @ (_MIRROR @ place * r)
 
 
-def _place_limbs(
-    at: dict[str, np.ndarray],
-    side: int,
-    build: Build,
-    pose: Pose,
-    pelvis_axes: Float[np.ndarray, "3 3"],
-    chest_axes: Float[np.ndarray, "3 3"],
-) -> None:
-    name = ("left", "right")[side]
+def _place_limbs(at: dict[str, np.ndarray], side: int, build: Build, pose: Pose, trunk: _Trunk) -> None:
+    name = SIDES[side]
     mirror = _MIRROR if side else np.eye(3)
     upper, lower = _limb(pose.arms[side], bend=-1)
     raised = max(pose.arms[side, 0], pose.arms[side, 1]) > 100  # the shoulder blade lifts with the arm
-    trunk = chest_axes @ mirror
-    at[f"{name}_shoulder"] = at["neck"] + trunk @ (build.shoulder * (0.92 if raised else 1.0), 0.01 * raised - 0.02, 0)
-    at[f"{name}_elbow"] = at[f"{name}_shoulder"] + trunk @ upper @ (0, -build.upper_arm, 0)
-    at[f"{name}_wrist"] = at[f"{name}_elbow"] + trunk @ lower @ (0, -build.forearm, 0)
-    at[f"{name}_hand"] = at[f"{name}_wrist"] + trunk @ lower @ (0, -0.055, 0.008)
-    at[f"{name}_waist"] = at["belly"] + trunk @ (0.72 * build.shoulder - 0.02, 0.0, 0)
+    axes = trunk.chest @ mirror
+    at[f"{name}_shoulder"] = at["neck"] + axes @ (build.shoulder * (0.92 if raised else 1.0), 0.01 * raised - 0.02, 0)
+    at[f"{name}_elbow"] = at[f"{name}_shoulder"] - build.upper_arm * (axes @ upper)[:, 1]
+    at[f"{name}_wrist"] = at[f"{name}_elbow"] - build.forearm * (axes @ lower)[:, 1]
+    at[f"{name}_hand"] = at[f"{name}_wrist"] + axes @ lower @ (0, -0.055, 0.008)
+    at[f"{name}_waist"] = at["belly"] + axes @ (0.72 * build.shoulder - 0.02, 0.0, 0)
     upper, lower = _limb(pose.legs[side], bend=1)
-    trunk = pelvis_axes @ mirror
-    at[f"{name}_hip"] = trunk @ (build.hip, -0.012, 0)
-    at[f"{name}_knee"] = at[f"{name}_hip"] + trunk @ upper @ (0, -build.thigh, 0)
-    at[f"{name}_ankle"] = at[f"{name}_knee"] + trunk @ lower @ (0, -build.shank, 0)
-    at[f"{name}_heel"] = at[f"{name}_ankle"] + trunk @ lower @ (0, -0.028, -0.012)
-    at[f"{name}_toe"] = at[f"{name}_ankle"] + trunk @ lower @ (0, -0.036, 0.088)
+    axes = trunk.pelvis @ mirror
+    at[f"{name}_hip"] = axes @ (build.hip, -0.012, 0)
+    at[f"{name}_knee"] = at[f"{name}_hip"] - build.thigh * (axes @ upper)[:, 1]
+    at[f"{name}_ankle"] = at[f"{name}_knee"] - build.shank * (axes @ lower)[:, 1]
+    at[f"{name}_heel"] = at[f"{name}_ankle"] + axes @ lower @ (0, -0.028, -0.012)
+    at[f"{name}_toe"] = at[f"{name}_ankle"] + axes @ lower @ (0, -0.036, 0.088)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from .body import INDEX, Body
-from .outfit import SIDES, SURFACE, Outfit
+from .body import INDEX, SIDES, Body
+from .outfit import SURFACE, Outfit
 from .shapes import LEVELS, Stroke, shaded_capsules, shaded_hull
 
 

@@ -1,11 +1,10 @@
 """Heads: skull, hair, and a face that shows which way it looks."""
 
 import numpy as np
-from jaxtyping import Float
 
-from .body import INDEX
+from .body import INDEX, SIDES
 from .figure import Capsules, Figure
-from .outfit import SIDES, SURFACE
+from .outfit import SURFACE
 from .shapes import Stroke, fixed_point, shaded_hull
 
 _TURN = np.linspace(0, 2 * np.pi, 18, endpoint=False)
@@ -67,8 +66,8 @@ def _add_features(features: Capsules, figure: Figure, depth: float, front: float
 
     for side in SIDES:
         if body[f"{side}_eye"][2] < body["head"][2] - 0.15 * r:
-            dot("eye", f"{side}_eye", 0.17)
-            dot("pupil", f"{side}_eye", 0.1, step=1)
+            dot("eye", f"{side}_eye", 0.14)
+            dot("pupil", f"{side}_eye", 0.085, step=1)
             dot("brow", f"{side}_brow", 0.1)
     if front > -0.1:
         dot("nose", "nose", 0.16, levels=3)

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SIDES = ("left", "right")
+from .body import SIDES
+
 _OF_A_SIDE = ("upper_arm", "forearm", "hand", "sleeve", "cuff", "thigh", "shank", "foot", "trouser", "hem", "ear")
 SURFACES = (
     "nothing",

@@ -15,12 +15,14 @@ _SKIN = np.array(
 _HAIR = np.array(
     [(25, 22, 22), (30, 40, 60), (40, 65, 100), (90, 150, 190), (40, 80, 150), (150, 150, 155)], np.float64
 )
+_SMOOTHING = 0.008  # statures
 _SHADE = np.array([0.66, 0.84, 1.0, 1.1])
 _SHADES = np.tile(_SHADE, (256 // LEVELS, 1))
 _SHADES[indices("face", "eye", "pupil", "brow", "mouth")] = (0.95, 1.02, 1.05, 1.1)
 
 _SHIRT = indices("chest", "belly", "sleeve", "cuff")
 _TROUSERS = indices("pelvis", "trouser", "hem")
+_BODY = ("neck", "upper_arm", "forearm", "hand", "thigh", "shank", "foot", "pack", "hair", "long_hair")
 _FEET, _EARS, _SKIRT = indices("foot"), indices("left_ear", "right_ear"), indices("skirt")
 
 
@@ -31,6 +33,7 @@ def _labels_of(surfaces: list[int]) -> UInt8[np.ndarray, " 256"]:
     return table.reshape(256)
 
 
+_IS_BODY = _labels_of(indices(*_BODY) + _SHIRT + _TROUSERS + _SKIRT)
 _IS_SHIRT, _IS_TROUSERS = _labels_of(_SHIRT + _SKIRT), _labels_of(_TROUSERS)
 
 
@@ -113,12 +116,24 @@ def paint_person(
     """
     first, second = _dress(rng, outfit)
     contrast = rng.uniform(0.5, 1.2)
-    base = cv2.applyColorMap(layer.labels, _palette(first, light, contrast))
+    base = _shaded(layer.labels, _palette(first, light, contrast), height)
     patterned = rng.random(2) < (0.6, 0.2)
     if patterned.any():
         mask = _pattern(layer.labels, rng, patterned, height, angle)
-        cv2.copyTo(cv2.applyColorMap(layer.labels, _palette(second, light, contrast)), mask, base)
+        cv2.copyTo(_shaded(layer.labels, _palette(second, light, contrast), height), mask, base)
     cv2.copyTo(base, layer.labels, canvas[layer.window])
+
+
+def _shaded(
+    labels: UInt8[np.ndarray, "h w"], palette: UInt8[np.ndarray, "256 1 3"], height: float
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Coloured labels; below the neck the steps between levels are smoothed, the face stays sharp."""
+    image = cv2.applyColorMap(labels, palette)
+    reach = int(_SMOOTHING * height)
+    if reach:
+        size = (2 * reach + 1, 2 * reach + 1)
+        cv2.copyTo(cv2.blur(image, size), cv2.LUT(labels, _IS_BODY), image)
+    return image
 
 
 def _pattern(

@@ -5,9 +5,10 @@ from functools import cache
 import numpy as np
 from jaxtyping import Bool, Int
 
+from .body import BENDS, SIDES
 from .figure import Capsules, Figure, add_arm, add_leg, trunk_strokes
 from .head import add_head
-from .outfit import SIDES, indices
+from .outfit import indices
 from .shapes import LEVELS, Layer, Stroke
 
 _FACE = ("skull", "face", "eye", "pupil", "brow", "mouth", "nose")
@@ -93,5 +94,4 @@ def _faces_camera(figure: Figure, name: str) -> bool:
 
 def joints_that_show() -> tuple[str, ...]:
     """Names of all joints that ``visible_joints`` knows."""
-    paired = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle", "ear", "eye")
-    return (*(f"{side}_{joint}" for joint in paired for side in SIDES), "nose", "neck", "top_head")
+    return (*(f"{side}_{joint}" for joint in (*BENDS, "ear", "eye") for side in SIDES), "nose", "neck", "top_head")

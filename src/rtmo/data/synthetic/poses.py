@@ -83,7 +83,9 @@ def _stand(rng: np.random.Generator) -> Pose:
     return Pose(_spread(rng, (0, 5), (0, 4)), _spread(rng, (3, 8), (0, 7), (0, 12)), _head(rng), _arms(rng), legs)
 
 
-def _stride(rng: np.random.Generator, swing: float, knee: float, elbow: float, lean: float, lift: float) -> Pose:
+def _stride(
+    rng: np.random.Generator, *, swing: float, knee: float, elbow: float, lean: float, lift: float = 0.0
+) -> Pose:
     front = rng.integers(2)
     back = 1 - front
     legs, arms = np.zeros((2, 4)), np.zeros((2, 4))
@@ -99,11 +101,13 @@ def _stride(rng: np.random.Generator, swing: float, knee: float, elbow: float, l
 
 
 def _walk(rng: np.random.Generator) -> Pose:
-    return _stride(rng, rng.uniform(12, 32), rng.uniform(10, 35), rng.uniform(10, 40), rng.uniform(0, 8), 0.0)
+    swing, knee, elbow, lean = rng.uniform((12, 10, 10, 0), (32, 35, 40, 8))
+    return _stride(rng, swing=swing, knee=knee, elbow=elbow, lean=lean)
 
 
 def _run(rng: np.random.Generator) -> Pose:
-    return _stride(rng, rng.uniform(30, 55), rng.uniform(50, 75), rng.uniform(60, 95), rng.uniform(6, 18), 0.04)
+    swing, knee, elbow, lean = rng.uniform((30, 50, 60, 6), (55, 75, 95, 18))
+    return _stride(rng, swing=swing, knee=knee, elbow=elbow, lean=lean, lift=0.04)
 
 
 def _sit(rng: np.random.Generator) -> Pose:

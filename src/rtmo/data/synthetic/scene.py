@@ -11,19 +11,22 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from . import textures
-from .body import INDEX, pose_body, sample_build, view_rotation
+from .body import BENDS, INDEX, SIDES, pose_body, sample_build, view_rotation
 from .figure import Figure, Projection, make_figure
 from .outfit import sample_outfit
 from .paint import darken, paint_person, paint_thing
 from .person import person_strokes, visible_joints
 from .poses import sample_pose
 from .scenery import paint_background, sample_thing
+from .seat import sample_seat
 from .shapes import Layer, draw
 
 OVERSAMPLING = 2
 _THING = 255  # owner of pixels that show no person
 _COUNT_WEIGHTS = np.array([0.06, 0.18, 0.19, 0.16, 0.13, 0.1, 0.07, 0.06, 0.05])
 _MIN_AREA = 0.0012  # of the image, below which a visible silhouette is not annotated
+_MIN_JOINTS = 4  # on the canvas, likewise
+_COUNTED = [INDEX[name] for name in ("nose", *(f"{side}_{joint}" for joint in BENDS for side in SIDES))]
 _MIN_SHARE = 0.12  # of the silhouette that must be visible, likewise
 
 
@@ -70,13 +73,12 @@ def sample_scene(
     weights = _COUNT_WEIGHTS[: max_people + 1] if max_people < len(_COUNT_WEIGHTS) else _COUNT_WEIGHTS
     count = int(rng.choice(len(weights), p=weights / weights.sum()))
     camera = _Camera.sample(rng, size)
-    placed = [_place_person(rng, camera, spot) for spot in _spots(rng, camera, count)]
+    placed = [one for spot in _spots(rng, camera, count) for one in _place_person(rng, camera, spot)]
     for foot, height in _spots(rng, camera, int(rng.integers(0, 6))):
         layer = sample_thing(rng, foot, height * rng.uniform(0.8, 1.5), size)
         if layer is not None:
             placed.append(Placed(layer, 1 / height, height, None))
-    present = sorted((one for one in placed if one is not None), key=lambda one: -one.distance)
-    owner, present = _settle(present, size)
+    owner, present = _settle(sorted(placed, key=lambda one: -one.distance), size)
     people = [
         _annotate(one, number, owner, joints) for number, one in enumerate(present, start=1) if one.figure is not None
     ]
@@ -123,18 +125,28 @@ def _spots(rng: np.random.Generator, camera: _Camera, count: int) -> list[tuple[
             x = near_x + rng.choice((-1, 1)) * rng.uniform(0.12, 0.6) * tall
         y = camera.horizon + camera.level * tall + rng.normal(0, 0.04) * height
         y = float(np.clip(y, 0.55 * tall, height + 0.5 * tall))  # some body stays in sight
-        top = float(np.clip(y - tall, -0.3 * tall, height - 0.45 * tall))
+        cut = 0.35 if rng.random() < 0.2 else 0.06  # share of the body that the upper border may cut off
+        top = float(np.clip(y - tall, -cut * tall, height - 0.45 * tall))
         spots.append(((float(np.clip(x, -0.1 * tall, width + 0.1 * tall)), top + tall), tall))
     return spots
 
 
-def _place_person(rng: np.random.Generator, camera: _Camera, spot: tuple[tuple[float, float], float]) -> Placed | None:
+def _place_person(rng: np.random.Generator, camera: _Camera, spot: tuple[tuple[float, float], float]) -> list[Placed]:
+    """A person, and a seat where it needs one; nothing if hardly a joint would be on the canvas."""
     ground, height = spot
     yaw = rng.normal(0, 40) if rng.random() < 0.35 else rng.uniform(-180, 180)
     body = pose_body(sample_build(rng), sample_pose(rng), view_rotation(yaw, camera.pitch, camera.roll))
     figure = make_figure(body, sample_outfit(rng), Projection(ground, height, camera.distance), camera.light)
     layer = draw(person_strokes(figure), camera.size)
-    return None if layer is None else Placed(layer, 1 / height, height, figure)
+    joints = figure.points[_COUNTED]
+    if layer is None or ((joints > 0) & (joints < camera.size[::-1])).all(1).sum() < _MIN_JOINTS:
+        return []
+    placed = [Placed(layer, 1 / height, height, figure)]
+    if body.seated and rng.random() < 0.85:
+        seat, before = sample_seat(rng, figure, camera.size)
+        if seat is not None:
+            placed.append(Placed(seat, (0.999 if before else 1.001) / height, height, None))
+    return placed
 
 
 def _settle(placed: list[Placed], size: tuple[int, int]) -> tuple[UInt8[np.ndarray, "H W"], list[Placed]]:
