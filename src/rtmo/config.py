@@ -1,0 +1,215 @@
+"""Hydra's part of rtmo: where conf/ lies, how it is composed and checked, and how an entry point is made.
+
+Nothing else reads a config; classes get typed keyword arguments from ``rtmo.targets.build``.
+"""
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import hydra
+import yaml
+from hydra.errors import CompactHydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
+
+from rtmo.errors import InputError
+from rtmo.targets import build, check_targets, did_you_mean
+
+__all__ = ["build", "compose", "conf_dir", "main", "validate"]
+
+EXIT_INPUT_ERROR = 2
+FULL_ERROR = "HYDRA_FULL_ERROR"
+CONFIG_ERRORS = (InputError, CompactHydraException, OmegaConfBaseException, yaml.YAMLError)
+
+
+def conf_dir() -> Path:
+    """The folder of YAML files: $RTMO_CONF_DIR, else that of the checkout, else the copy in the installed package.
+
+    Raises:
+        InputError: If $RTMO_CONF_DIR is no such folder.
+    """
+    if chosen := os.environ.get("RTMO_CONF_DIR"):
+        folder = Path(chosen).resolve()
+        if not (folder / "train.yaml").is_file():
+            raise InputError(f"RTMO_CONF_DIR={chosen}: no train.yaml in that folder; copy conf/ there or unset it")
+        return folder
+    package = Path(__file__).resolve().parent
+    checkout = package.parents[1]
+    return checkout / "conf" if (checkout / "conf" / "train.yaml").is_file() else package / "conf"
+
+
+def compose(config_name: str = "train", overrides: Sequence[str] = ()) -> DictConfig:
+    """The config of an entry point with overrides as on the command line, for notebooks and tests.
+
+    ``paths.output_dir`` is the run's folder and only exists in a run: set it if the config is to be resolved.
+
+    Raises:
+        InputError: If it does not compose.
+    """
+    try:
+        with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            return hydra.compose(config_name, list(overrides))
+    except CONFIG_ERRORS as error:
+        raise InputError(_explain(error)) from error
+
+
+def validate(cfg: DictConfig, config_name: str, keys: Collection[str]) -> dict[str, Any]:
+    """Resolves a composed config and checks every key of it, before anything is built.
+
+    Args:
+        cfg: As composed.
+        config_name: The entry point's own file, such as ``train``.
+        keys: Its top-level keys, those that the program reads.
+
+    Returns:
+        Plain containers.
+
+    Raises:
+        InputError: If a key is unknown at any level, a value is missing or an interpolation points nowhere.
+    """
+    try:
+        plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise InputError(_explain(error)) from error
+    plain = cast(dict[str, Any], plain)
+    for key in plain:
+        if key not in keys:
+            raise InputError(f"{key}: {config_name} has no such key; {did_you_mean(key, keys)}")
+    for key in keys:
+        if key not in plain:
+            raise InputError(f"{key}: missing; no file of {conf_dir()} that this run uses sets it")
+    check_targets(plain)
+    for section, node in plain.items():
+        if isinstance(node, dict) and "_target_" not in node:
+            _check_names(node, section, _declared(section, config_name))
+    return plain
+
+
+def main(config_name: str, keys: Collection[str]) -> Callable[[Callable[[dict[str, Any]], Any]], Callable[[], None]]:
+    """Makes a function of the checked config an entry point: ``hydra.main`` with our exit codes.
+
+    0: done. 2: input that cannot be used, with its message alone. 1: a failure of ours, with its traceback. With
+    HYDRA_FULL_ERROR=1 in the environment every error keeps its traceback.
+    """
+
+    def decorate(task: Callable[[dict[str, Any]], Any]) -> Callable[[], None]:
+        @functools.wraps(task)  # Hydra names the job after the wrapped function's module
+        def job(cfg: DictConfig) -> Any:
+            with _environment(FULL_ERROR, users_choice):  # what the user chose, also for processes the task starts
+                try:
+                    return task(validate(cfg, config_name, keys))
+                except InputError as error:
+                    if users_choice == "1":
+                        raise
+                    raise SystemExit(_refuse(error)) from None
+
+        @functools.wraps(task)
+        def entry() -> None:
+            # With this Hydra raises what went wrong; alone it prints and exits with 1 for everything.
+            with _environment(FULL_ERROR, "1"):
+                try:
+                    hydra.main(config_path=str(conf_dir()), config_name=config_name, version_base="1.3")(job)()
+                except CONFIG_ERRORS as error:
+                    if users_choice == "1":
+                        raise
+                    raise SystemExit(_refuse(error)) from None
+
+        users_choice = os.environ.get(FULL_ERROR)
+        return entry
+
+    return decorate
+
+
+def _refuse(error: Exception) -> int:
+    print(f"error: {_explain(error)}", file=sys.stderr)
+    return EXIT_INPUT_ERROR
+
+
+@contextmanager
+def _environment(name: str, value: str | None) -> Iterator[None]:
+    before = os.environ.get(name)
+    _set_environment(name, value)
+    try:
+        yield
+    finally:
+        _set_environment(name, before)
+
+
+def _set_environment(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
+
+
+def _explain(error: Exception) -> str:
+    """One message for what Hydra, OmegaConf or PyYAML refuse, with the fix."""
+    if isinstance(error, MissingConfigException):
+        return _explain_choice(error)
+    if isinstance(error, OverrideParseException):
+        reason = error.message.splitlines()[0]
+        return f"{error.override}: not an override ({reason}); write key=value, and quotes around unusual values"
+    cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
+    if not isinstance(cause, OmegaConfBaseException):
+        return str(error).strip()
+    if isinstance(cause, ConfigKeyError | ConfigAttributeError) and isinstance(cause.parent_node, DictConfig):
+        known = [str(name) for name in cause.parent_node if name != "hydra"]
+        new = f" (+{cause.full_key}=... passes an argument that conf/ does not list)" if "." in cause.full_key else ""
+        return f"{cause.full_key}: no such key; {did_you_mean(str(cause.key), known)}{new}"
+    if isinstance(cause, MissingMandatoryValue):
+        return f"{cause.full_key}: has no value; give {cause.full_key}=..."
+    return f"{cause.full_key}: {str(cause).splitlines()[0]}"
+
+
+def _explain_choice(error: MissingConfigException) -> str:
+    group, _, choice = str(error.missing_cfg_file).rpartition("/")
+    if group == "recipe":
+        return (
+            f"no recipe for the pair {choice} of model and data; say recipe=fast (for few steps, small batches and "
+            f"small data) or recipe=published, or add conf/recipe/{choice}.yaml"
+        )
+    if error.options is None:
+        return str(error).strip()
+    return f"{group}={choice}: no such choice; {group} may be {', '.join(sorted(error.options))}"
+
+
+def _declared(section: str, config_name: str) -> set[str]:
+    """Paths of all keys that conf/ declares for a section.
+
+    They stand in the entry point's own file, in the group of that name, or in the file of that name.
+    """
+    folder = conf_dir()
+    paths: set[str] = set()
+    for file in [folder / f"{config_name}.yaml", *folder.glob(f"*/{section}.yaml")]:
+        paths |= _paths((yaml.safe_load(file.read_text()) or {}).get(section), section)
+    for file in folder.glob(f"{section}/*.yaml"):
+        paths |= _paths(yaml.safe_load(file.read_text()), section)
+    return paths
+
+
+def _paths(node: Any, key: str) -> set[str]:
+    """Dotted paths of every key below a node."""
+    if not isinstance(node, Mapping):
+        return set()
+    return set().union(*({f"{key}.{name}"} | _paths(value, f"{key}.{name}") for name, value in node.items()))
+
+
+def _check_names(node: Mapping[str, Any], key: str, declared: Collection[str]) -> None:
+    """Refuses names outside targets that no file of conf/ declares; a new node with a ``_target_`` may have any name.
+
+    A misspelt name would otherwise be silent: a null that switches nothing off, a path that nobody reads.
+    """
+    for name, value in node.items():
+        path = f"{key}.{name}"
+        if isinstance(value, Mapping) and "_target_" in value:
+            continue
+        if path not in declared:
+            siblings = {other.rpartition(".")[2] for other in declared if other.rpartition(".")[0] == key}
+            raise InputError(f"{path}: no such key; {did_you_mean(str(name), siblings)}")
+        if isinstance(value, Mapping):
+            _check_names(value, path, declared)

@@ -1,0 +1,145 @@
+"""Trains a model: ``python -m rtmo.train``; ``--help`` lists what can be set."""
+
+import functools
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from lightning import Trainer, seed_everything
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.loggers import WandbLogger
+from rich.console import Console
+from rich.table import Table
+
+from rtmo import config
+from rtmo.errors import InputError
+from rtmo.skeletons import KeypointSet, keypoint_set
+from rtmo.targets import build
+from rtmo.training.batch_plan import BatchPlan, plan_batch
+from rtmo.training.callbacks.run_record import RunRecord
+from rtmo.training.module import PoseModule
+
+KEYS = frozenset(
+    (
+        *("name", "model_name", "data_name", "recipe", "published", "seed", "skeleton", "image_size", "nominal_batch"),
+        *("pretrained", "ckpt_path", "phases", "multiscale", "lr_factors", "model", "data", "augment", "criterion"),
+        *("optimizer", "schedule", "module", "metric", "trainer", "callbacks", "logger", "paths"),
+    )
+)
+SCORES = ("AP", "AP50", "AP75", "APM", "APL", "AR")
+
+log = logging.getLogger(__name__)
+
+
+@config.main("train", KEYS)
+def main(cfg: dict[str, Any]) -> float | None:
+    """Trains; the returned AP is what a sweeper maximises."""
+    run = HydraConfig.get()
+    return train(cfg, overrides=list(run.overrides.task), chosen_recipe=run.runtime.choices["recipe"])
+
+
+def train(cfg: Mapping[str, Any], overrides: Sequence[str] = (), chosen_recipe: str = "") -> float | None:
+    """Trains a model from a resolved config.
+
+    Args:
+        cfg: As ``rtmo.config.validate`` returns it.
+        overrides: What the command line changed, for the record.
+        chosen_recipe: The file of conf/recipe that was chosen, for the log.
+
+    Returns:
+        The last ``val/AP``; None if the run did not validate.
+
+    Raises:
+        InputError: If something the config asks for cannot be had.
+    """
+    if cfg["pretrained"] is not None:
+        raise InputError(f"pretrained={cfg['pretrained']}: only null, fresh weights, is there yet")
+    if cfg["ckpt_path"] is not None and not Path(cfg["ckpt_path"]).is_file():
+        raise InputError(f"ckpt_path={cfg['ckpt_path']}: no such file; give a checkpoint to resume from, or null")
+    seed_everything(cfg["seed"], workers=True, verbose=False)
+    skeleton = keypoint_set(cfg["skeleton"])
+    datamodule = build(cfg["data"], "data", skeleton)
+    record = RunRecord(config=cfg, skeleton=skeleton.name, overrides=overrides)
+    trainer = build_trainer(cfg, skeleton, [record])
+    plan = plan_batch(cfg["data"]["batch_size"], trainer.world_size, cfg["nominal_batch"])
+    trainer.accumulate_grad_batches = plan.accumulate
+    module = build_module(cfg, skeleton, lr_scale=plan.lr_scale)
+    console = Console(quiet=not trainer.is_global_zero, highlight=False, soft_wrap=True)
+    print_start(console, cfg, chosen_recipe, plan, module)
+    try:
+        # The run's folder is not empty, which CSVLogger takes for the leftovers of another run.
+        warnings.filterwarnings("ignore", message="Experiment logs directory .* exists and is not empty")
+        trainer.fit(module, datamodule=datamodule, ckpt_path=cfg["ckpt_path"], weights_only=True)
+    finally:
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.experiment.finish()  # the next job of a sweep in this process starts its own
+    scores = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
+    print_end(console, scores, trainer)
+    return scores.get("val/AP")
+
+
+def build_trainer(cfg: Mapping[str, Any], skeleton: KeypointSet, callbacks: list[Any]) -> Trainer:
+    """Lightning's Trainer with the config's callbacks and loggers, and some more callbacks.
+
+    Raises:
+        InputError: If the machine has not got what the config asks for.
+    """
+    named = build(cfg["callbacks"], "callbacks", skeleton)
+    loggers = build(cfg["logger"], "logger")
+    try:
+        return build(
+            cfg["trainer"],
+            "trainer",
+            callbacks=[*(callback for callback in named.values() if callback is not None), *callbacks],
+            logger=[logger for logger in loggers.values() if logger is not None],
+        )
+    except MisconfigurationException as error:
+        raise InputError(f"trainer: {error}") from error
+
+
+def build_module(cfg: Mapping[str, Any], skeleton: KeypointSet, lr_scale: float = 1.0) -> PoseModule:
+    """The LightningModule with network, losses and the makers of optimizer, schedule and metric."""
+    parts = {name: build(cfg[name], name, skeleton) for name in ("model", "criterion", "optimizer", "schedule")}
+    metric = functools.partial(build, cfg["metric"], "metric", skeleton)  # lacks the ground truth
+    return build(cfg["module"], "module", skeleton, **parts, metric=metric, lr_scale=lr_scale)
+
+
+def print_start(
+    console: Console, cfg: Mapping[str, Any], chosen_recipe: str, plan: BatchPlan, module: PoseModule
+) -> None:
+    """Says what is about to run: recipe and why, batch arithmetic, size, weights, folder."""
+    pair = f"{cfg['model_name']}_{cfg['data_name']}"
+    why = f"of model={cfg['model_name']} with data={cfg['data_name']}" if chosen_recipe == pair else "as asked for"
+    counts = module.model.parameter_counts()
+    parts = ", ".join(f"{part} {counts[part]:,}" for part in ("backbone", "neck", "head", "dcc"))
+    other = "fast" if cfg["recipe"] == "published" else "published"
+    lines = {
+        "recipe": f"{cfg['recipe']}, {why} (recipe={other} is the other)",
+        "batch": str(plan),
+        "rate": f"{cfg['optimizer'].get('lr', 0) * plan.lr_scale:.4g} at most, {cfg['trainer']['max_epochs']} epochs",
+        "model": f"{counts['total']:,} parameters ({parts}), {counts['training_only']:,} of them for training only",
+        "weights": "fresh",
+        "folder": cfg["paths"]["output_dir"],
+    }
+    console.print(f"[bold]{cfg['model_name']} on {cfg['data_name']}[/bold]")
+    for name, text in lines.items():
+        console.print(f"  {name:8} {text}", markup=False)
+
+
+def print_end(console: Console, scores: Mapping[str, float], trainer: Trainer) -> None:
+    """The figures of the last validation, and where everything lies."""
+    if scores:
+        table = Table(title="validation")
+        for name in SCORES:
+            table.add_column(name, justify="right")
+        table.add_row(*(f"{scores[f'val/{name}']:.3f}" for name in SCORES))
+        console.print(table)
+    console.print(f"everything of this run is in {trainer.default_root_dir}", markup=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""What a run was: its config and surroundings, in its folder and in every checkpoint."""
+
+import importlib.metadata
+import json
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities import rank_zero_only
+
+PACKAGES = ("rtmo", "torch", "lightning", "torchmetrics", "hydra-core", "albumentations", "numpy", "pycocotools")
+
+
+class RunRecord(Callback):
+    """Writes ``config.yaml`` and ``environment.json`` when training starts, and ``checkpoint["rtmo"]``.
+
+    Args:
+        config: Plain containers, resolved.
+        skeleton: Name of the keypoint set.
+        overrides: What the command line changed.
+    """
+
+    def __init__(self, *, config: Mapping[str, Any], skeleton: str, overrides: Sequence[str] = ()) -> None:
+        self.config = dict(config)
+        self.skeleton = skeleton
+        self.overrides = list(overrides)
+
+    @rank_zero_only
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        folder = Path(trainer.default_root_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False, allow_unicode=True))
+        record = {"overrides": self.overrides, **environment(), "device": str(trainer.strategy.root_device)}
+        (folder / "environment.json").write_text(json.dumps(record, indent=2) + "\n")
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint["rtmo"] = {"config": self.config, "skeleton": self.skeleton}
+
+
+def environment() -> dict[str, Any]:
+    """Versions, commit and kind of machine; nothing that names it or its user."""
+    return {
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "packages": {package: version(package) for package in PACKAGES},
+        "threads": torch.get_num_threads(),
+        "accelerators": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
+        "commit": git_commit(),
+    }
+
+
+def version(package: str) -> str | None:
+    """Version of an installed package; None if it is not installed but only on the path."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def git_commit() -> str | None:
+    """Commit of the checkout this package runs from, ``+changes`` if files differ from it; None outside of one."""
+
+    def git(*arguments: str) -> str:
+        folder = Path(__file__).parent
+        return subprocess.run(["git", "-C", folder, *arguments], capture_output=True, text=True, check=True).stdout
+
+    try:
+        if not git("ls-files", Path(__file__).name) and not git("ls-files", __file__):
+            return None  # installed somewhere inside another project's checkout
+        return git("rev-parse", "HEAD").strip() + ("+changes" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
