@@ -12,7 +12,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rtmo.errors import InputError
 from rtmo.losses.criterion import Assignment
 from rtmo.ops.boxes import pairwise_iou
 from rtmo.ops.keypoints import pairwise_oks
@@ -40,7 +39,7 @@ class SimOTA(nn.Module):
         dynamic_k_indicator: Quality that sets the number of priors: ``"oks"``, or ``"iou"`` as in YOLOX.
 
     Raises:
-        InputError: If ``topk`` is below 1 or ``dynamic_k_indicator`` is unknown.
+        ValueError: If ``topk`` is below 1 or ``dynamic_k_indicator`` is unknown.
     """
 
     def __init__(
@@ -57,11 +56,9 @@ class SimOTA(nn.Module):
     ) -> None:
         super().__init__()
         if topk < 1:
-            raise InputError(f"criterion.assigner.topk must be at least 1, got {topk}")
+            raise ValueError(f"topk must be at least 1, got {topk}")
         if dynamic_k_indicator not in ("oks", "iou"):
-            raise InputError(
-                f"criterion.assigner.dynamic_k_indicator must be 'oks' or 'iou', got {dynamic_k_indicator!r}"
-            )
+            raise ValueError(f"dynamic_k_indicator must be 'oks' or 'iou', got {dynamic_k_indicator!r}")
         self.topk = topk
         self.center_radius = center_radius
         self.use_keypoints_for_center = use_keypoints_for_center

@@ -75,7 +75,7 @@ class Criterion(nn.Module):
             average over all K, so a person with few labels counts less.
 
     Raises:
-        InputError: If a phase, a key or a value of ``phases`` is not valid.
+        ValueError: If a phase, a key or a value of ``phases`` is not valid.
     """
 
     def __init__(
@@ -124,19 +124,7 @@ class Criterion(nn.Module):
         """
         settings = self.phases[phase]
         outputs, targets = _in_full_precision(outputs, targets)
-        if outputs.proxy_offsets is None:
-            raise ValueError("Criterion needs outputs.proxy_offsets; call the model with with_proxy=True")
-        bboxes = decode_bboxes(outputs.bbox_offsets, outputs.priors, outputs.strides)
-        proxy = decode_proxy(outputs.proxy_offsets, outputs.priors, outputs.strides)
-        assignment = self.assigner(
-            outputs.cls_logits.detach(),
-            bboxes.detach(),
-            proxy.detach(),
-            priors=outputs.priors,
-            strides=outputs.strides,
-            targets=targets,
-        )
-        positives = _gather(bboxes, proxy, assignment, targets)
+        positives = self._match(outputs, targets)
         codes = self._classify(dcc, outputs, positives)
         pose_oks = oks(
             codes.keypoints.detach(),
@@ -152,10 +140,10 @@ class Criterion(nn.Module):
         score_target[positives.image, positives.prior] = score_oks**settings.overlaps_power
         loss_cls = varifocal_loss(outputs.cls_logits[..., 0], score_target)
         if settings.ignore_mask and ignore_mask is not None:
-            loss_cls = loss_cls * prior_weights(outputs, proxy, targets, ignore_mask)
+            loss_cls = loss_cls * prior_weights(outputs, targets, ignore_mask)
         sums["cls"] = loss_cls.sum()
 
-        num_positives = bboxes.new_tensor(len(positives))
+        num_positives = pose_oks.new_tensor(len(positives))
         normalizer = self.mean_over_ranks(num_positives).clamp(min=1)
         losses = {name: getattr(settings, f"{name}_weight") * value / normalizer for name, value in sums.items()}
         total = torch.stack(list(losses.values())).sum()
@@ -176,6 +164,33 @@ class Criterion(nn.Module):
         total = number.clone()
         torch.distributed.all_reduce(total)
         return total / torch.distributed.get_world_size()
+
+    def _match(self, outputs: HeadOutputs, targets: Targets) -> Positives:
+        """The positives in order of image and prior. Their number is unknown before, so here the host waits once."""
+        bboxes = decode_bboxes(outputs.bbox_offsets, outputs.priors, outputs.strides)
+        proxy = _decode_proxy(outputs)
+        assignment = self.assigner(
+            outputs.cls_logits.detach(),
+            bboxes.detach(),
+            proxy.detach(),
+            priors=outputs.priors,
+            strides=outputs.strides,
+            targets=targets,
+        )
+        image, prior = (assignment.gt_index >= 0).nonzero(as_tuple=True)
+        person = assignment.gt_index[image, prior]
+        return Positives(
+            image=image,
+            prior=prior,
+            bboxes=bboxes[image, prior],
+            proxy=proxy[image, prior],
+            proxy_oks=assignment.oks[image, prior],
+            gt_bboxes=targets.bboxes[image, person],
+            gt_keypoints=targets.keypoints[image, person],
+            gt_area=targets.area[image, person],
+            labeled=targets.labeled[image, person],
+            annotated=targets.annotated[image, person],
+        )
 
     def _classify(
         self, dcc: Callable[..., CoordinateCodes], outputs: HeadOutputs, positives: Positives
@@ -227,9 +242,7 @@ class Criterion(nn.Module):
 
 
 @torch.no_grad()
-def prior_weights(
-    outputs: HeadOutputs, proxy: Float[Tensor, "B P K 2"], targets: Targets, ignore_mask: Bool[Tensor, "B H W"]
-) -> Float[Tensor, "B P"]:
+def prior_weights(outputs: HeadOutputs, targets: Targets, ignore_mask: Bool[Tensor, "B H W"]) -> Float[Tensor, "B P"]:
     """Weight of every prior in the classification loss: 0 on unlabeled people, 1 elsewhere, between at their edges.
 
     A prior lies where the mean of its proxy keypoints lies that it believes visible; one that sees none weighs 1. As
@@ -238,10 +251,16 @@ def prior_weights(
     """
     visible = outputs.visibility_logits.sigmoid() > _VISIBLE_THR
     count = visible.sum(dim=-1, keepdim=True)
-    center = (proxy * visible[..., None]).sum(dim=-2) / count.clamp(min=1)
+    center = (_decode_proxy(outputs) * visible[..., None]).sum(dim=-2) / count.clamp(min=1)
     grid = 2 * center / (ignore_mask.shape[-1] - 1) - 1
     ignored = functional.grid_sample(ignore_mask[:, None].to(grid.dtype), grid[:, None], align_corners=False)[:, 0, 0]
     return 1 - ignored * (count[..., 0] > 0) * targets.valid.any(dim=1)[:, None]
+
+
+def _decode_proxy(outputs: HeadOutputs) -> Float[Tensor, "B P K 2"]:
+    if outputs.proxy_offsets is None:
+        raise ValueError("Criterion needs outputs.proxy_offsets; call the model with with_proxy=True")
+    return decode_proxy(outputs.proxy_offsets, outputs.priors, outputs.strides)
 
 
 def _in_full_precision(outputs: HeadOutputs, targets: Targets) -> tuple[HeadOutputs, Targets]:
@@ -266,23 +285,3 @@ def _in_full_precision(outputs: HeadOutputs, targets: Targets) -> tuple[HeadOutp
         area=targets.area.to(dtype),
     )
     return outputs, targets
-
-
-def _gather(
-    bboxes: Float[Tensor, "B P 4"], proxy: Float[Tensor, "B P K 2"], assignment: Assignment, targets: Targets
-) -> Positives:
-    """The positives in order of image and prior. Their number is unknown before, so here the host waits once."""
-    image, prior = (assignment.gt_index >= 0).nonzero(as_tuple=True)
-    person = assignment.gt_index[image, prior]
-    return Positives(
-        image=image,
-        prior=prior,
-        bboxes=bboxes[image, prior],
-        proxy=proxy[image, prior],
-        proxy_oks=assignment.oks[image, prior],
-        gt_bboxes=targets.bboxes[image, person],
-        gt_keypoints=targets.keypoints[image, person],
-        gt_area=targets.area[image, person],
-        labeled=targets.labeled[image, person],
-        annotated=targets.annotated[image, person],
-    )

@@ -12,7 +12,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rtmo.errors import InputError
 from rtmo.ops.keypoints import keypoint_similarity
 from rtmo.types import CoordinateCodes
 
@@ -82,7 +81,7 @@ class KLDLoss:
             half a pixel in a 192 x 256 crop that is padded by 1.25 as our bins are, hence the same share of a person.
 
     Raises:
-        InputError: If a sigma is not positive.
+        ValueError: If a sigma is not positive.
 
     Reference: RTMO (arXiv:2312.07526), sections 3.2 and 4.4 (which gives no sigma); SimCC (arXiv:2107.03332).
     Bins are constants here, otherwise a box could lower the loss by flattening its targets.
@@ -93,9 +92,7 @@ class KLDLoss:
 
     def __init__(self, *, sigma: Sequence[float] = (2.45, 2.83)) -> None:
         if len(sigma) != 2 or min(sigma) <= 0:
-            raise InputError(
-                f"criterion.coordinate_loss.sigma must be two positive numbers of bins (x, y), got {sigma}"
-            )
+            raise ValueError(f"sigma must be two positive numbers of bins (x, y), got {sigma}")
         self.sigma = tuple(sigma)
 
     def __call__(

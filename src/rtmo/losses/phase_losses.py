@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
-from rtmo.errors import InputError
 from rtmo.phases import Phase
 
 
@@ -67,20 +66,20 @@ def phase_table(changes: Mapping[str, Mapping[str, Any]]) -> dict[str, PhaseLoss
         changes: ``{"A": {"coordinate_weight": 0.01}, ...}``; phases and keys left out stay as published.
 
     Raises:
-        InputError: If a phase, a key or a value is not valid.
+        ValueError: If a phase, a key or a value is not valid.
     """
     table = dict(PUBLISHED)
     known = [field.name for field in fields(PhaseLosses)]
     for phase, values in changes.items():
         if phase not in get_args(Phase):
-            raise InputError(f"criterion.phases: no phase is called {phase!r}; the phases are {list(get_args(Phase))}")
+            raise ValueError(f"phases: no phase is called {phase!r}; the phases are {list(get_args(Phase))}")
         for key in values:
             if key not in known:
                 close = difflib.get_close_matches(key, known, n=1)
                 hint = f"did you mean {close[0]!r}?" if close else f"choose among {known}"
-                raise InputError(f"criterion.phases.{phase}: unknown key {key!r}; {hint}")
+                raise ValueError(f"phases.{phase}: unknown key {key!r}; {hint}")
         try:
             table[phase] = replace(table[phase], **values)
         except ValueError as error:
-            raise InputError(f"criterion.phases.{phase}.{error}") from None
+            raise ValueError(f"phases.{phase}.{error}") from None
     return table
