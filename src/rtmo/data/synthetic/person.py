@@ -28,7 +28,7 @@ _SHOWS_AT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "top_head": ((), (*_FACE, "hair")),
 }
 # how far (share of the body's half width there) a joint may lie behind the middle before trunk or head hide it
-_TURNED_AWAY = {"shoulder": 0.55, "hip": 0.55, "ear": 0.1, "eye": -0.05, "nose": -0.05}
+_TURNED_AWAY = {"shoulder": 0.75, "hip": 0.75, "ear": 0.1, "eye": -0.05, "nose": -0.05}
 _REACH = 1  # px around a joint where its surface may show
 
 

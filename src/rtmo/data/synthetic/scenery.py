@@ -21,15 +21,15 @@ def paint_background(
     Painted at half the resolution of the canvas, as what is far is out of focus.
     """
     height, width = size[0] // 2, size[1] // 2
-    image = np.empty((height, width, 3), np.uint8)
+    image: UInt8[np.ndarray, "h w 3"] = np.empty((height, width, 3), np.uint8)
     theme = _THEMES[int(np.searchsorted(_THEME_SHARES, rng.random()))]
     split = height if rng.random() < 0.12 else int(np.clip(horizon / 2, 0, height))
     for rows, tones in ((slice(0, split), theme[0]), (slice(split, height), theme[1])):
-        part = image[rows]
-        if len(part):
-            part[:] = _textured(part.shape[:2], rng, tones, light)
+        tall = rows.stop - rows.start
+        if tall:
+            image[rows] = _textured((tall, width), rng, tones, light)
     if rng.random() < 0.5:
-        image = cv2.GaussianBlur(image, (5, 5), rng.uniform(0.5, 2.0))
+        image = cv2.GaussianBlur(image, (5, 5), rng.uniform(0.5, 2.0)).astype(np.uint8, copy=False)
     return cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
 
 
@@ -68,9 +68,8 @@ def _textured(
         first, second = (ends[0] + share * (ends[1] - ends[0]) for share in rng.uniform(-0.1, 1.1, 2))
         first, second = first + rng.normal(0, 10, 3), second + rng.normal(0, 10, 3)
     image = cv2.applyColorMap(laid, ramp(np.stack([first, second]), light))
-    slope = np.linspace(*rng.uniform(0.75, 1.1, 2), size[0])  # brightness from top to bottom
-    gain = np.broadcast_to((200 * slope).astype(np.uint8)[:, None, None], image.shape)
-    return cv2.multiply(image, np.ascontiguousarray(gain), scale=1 / 200)
+    slope = np.repeat(rng.integers(150, 220, (2, 1, 1), np.uint8), 3, axis=2)  # brightness from top to bottom
+    return cv2.multiply(image, cv2.resize(slope, (size[1], size[0]), interpolation=cv2.INTER_LINEAR), scale=1 / 200)
 
 
 def sample_thing(

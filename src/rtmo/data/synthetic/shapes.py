@@ -6,6 +6,7 @@ brightly it is lit: ``label = surface * LEVELS + level``, surface 0 being nothin
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -21,8 +22,7 @@ _SHRINK = np.array([1.0, 0.82, 0.6, 0.3])
 _TOWARDS_LIGHT = np.array([0.0, 0.16, 0.3, 0.45])
 
 
-@dataclass(frozen=True)
-class Stroke:
+class Stroke(NamedTuple):
     """One polygon per level, in OpenCV's fixed point, drawn over everything of its layer that is farther away."""
 
     depth: float

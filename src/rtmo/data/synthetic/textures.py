@@ -80,8 +80,8 @@ def sensor_noise() -> UInt8[np.ndarray, "h w 3"]:
     rng = np.random.default_rng(_SEED + 2)
     shape = (1024, 1024)
     noise = rng.standard_normal((*shape, 3), dtype=np.float32) + rng.standard_normal((*shape, 1), dtype=np.float32)
-    noise = cv2.GaussianBlur(noise, (3, 3), 0.55)
-    return (128 + 32 * noise / noise.std()).clip(0, 255).astype(np.uint8)
+    smooth = cv2.GaussianBlur(noise, (3, 3), 0.55)
+    return (128 + 32 * smooth / smooth.std()).clip(0, 255).astype(np.uint8)
 
 
 def lay(
