@@ -51,7 +51,7 @@ class KeypointSet:
     @cached_property
     def flip_indices(self) -> tuple[int, ...]:
         """For each joint, the index of the joint that stands in its place in a mirror."""
-        partner = {a: b for a, b in self.flip_pairs} | {b: a for a, b in self.flip_pairs}
+        partner = dict(self.flip_pairs) | {b: a for a, b in self.flip_pairs}
         return tuple(self.joints.index(partner.get(joint, joint)) for joint in self.joints)
 
     @cached_property
@@ -72,9 +72,11 @@ def _sides(*pairs: tuple[str, str]) -> tuple[tuple[str, str], ...]:
 
 
 _PAIRED_BODY = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
-_LIMBS_BODY = _sides(
-    ("shoulder", "elbow"), ("elbow", "wrist"), ("shoulder", "hip"), ("hip", "knee"), ("knee", "ankle")
-) + (("left_shoulder", "right_shoulder"), ("left_hip", "right_hip"))
+_LIMBS_BODY = (
+    *_sides(("shoulder", "elbow"), ("elbow", "wrist"), ("shoulder", "hip"), ("hip", "knee"), ("knee", "ankle")),
+    ("left_shoulder", "right_shoulder"),
+    ("left_hip", "right_hip"),
+)
 
 COCO17 = KeypointSet(
     name="coco17",

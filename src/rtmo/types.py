@@ -9,7 +9,7 @@ Coordinates are pixels of the frame a record lives in: a ``Sample``'s own image,
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -191,7 +191,7 @@ _Record = TypeVar("_Record")
 
 def _map(record: _Record, function: Callable[[Tensor], Tensor]) -> _Record:
     """Applies a function to every tensor of a record, nested records included."""
-    changed = {}
+    changed: dict[str, Any] = {}
     for field in fields(record):  # type: ignore[arg-type]
         value = getattr(record, field.name)
         if isinstance(value, Tensor):

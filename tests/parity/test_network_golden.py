@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
 from golden import flat_levels, largest_difference, tiny_model
+
 from rtmo.ops.affine import unwarp_poses
 from rtmo.ops.positions import sine_encoding, sine_encoding_2d
 from rtmo.ops.priors import make_priors

@@ -33,5 +33,5 @@ def test_longest_prefix_wins() -> None:
 
 
 def test_prefix_without_parameters() -> None:
-    with pytest.raises(ValueError, match="'decoder.'"):
+    with pytest.raises(ValueError, match=r"'decoder\.'"):
         groups(lr_factors={"decoder.": 0.1})

@@ -6,7 +6,7 @@ Reference: YOLOX (arXiv:2107.08430); Cross Stage Partial Networks (arXiv:1911.11
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from rtmo.models.layers import ConvBlock
 
@@ -104,7 +104,7 @@ class SpatialPyramid(nn.Module):
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
         x = self.conv1(x)
-        pooled = [F.max_pool2d(x, size, stride=1, padding=size // 2) for size in self.KERNEL_SIZES]
+        pooled = [functional.max_pool2d(x, size, stride=1, padding=size // 2) for size in self.KERNEL_SIZES]
         return self.conv2(torch.cat((x, *pooled), dim=1))
 
 

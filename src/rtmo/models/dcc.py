@@ -26,6 +26,9 @@ class DynamicCoordinateClassifier(nn.Module):
         attention_dim: Query and key features of the gated attention.
         bbox_padding: The bins span the box grown by this factor about its centre.
         temperature: Of the bins' sine code.
+        bin_init_scale: Shrinks the initial map of the bins' codes. At 1, as published, the first heatmaps are sharp
+            and random, and unlearning them takes hundreds of steps; near 0 they are flat and the first poses lie in
+            the middle of their boxes.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class DynamicCoordinateClassifier(nn.Module):
         attention_dim: int = 128,
         bbox_padding: float = 1.25,
         temperature: float = 300.0,
+        bin_init_scale: float = 1.0,
     ) -> None:
         super().__init__()
         self.num_keypoints = num_keypoints
@@ -50,6 +54,9 @@ class DynamicCoordinateClassifier(nn.Module):
         self.pos_enc = nn.Parameter(torch.randn(num_keypoints, attention_dim))
         self.x_fc = nn.Linear(dim, dim)
         self.y_fc = nn.Linear(dim, dim)
+        with torch.no_grad():
+            for parameter in (*self.x_fc.parameters(), *self.y_fc.parameters()):
+                parameter.mul_(bin_init_scale)
         self.sigma_fc = nn.Linear(in_dim, num_keypoints)
         self.sigma_scale = nn.Parameter(torch.tensor(0.1))
         # where the bins lie in the padded box, -0.5 left or top, +0.5 right or bottom

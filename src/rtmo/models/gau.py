@@ -6,7 +6,7 @@ Reference: Transformer Quality in Linear Time (arXiv:2202.10447), with squared-R
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 
 class GatedAttentionUnit(nn.Module):
@@ -38,10 +38,10 @@ class GatedAttentionUnit(nn.Module):
         """
         rms = x.norm(dim=-1, keepdim=True) * x.shape[-1] ** -0.5
         normed = x / rms.clamp(min=1e-5) * self.norm_scale
-        gates, values, base = F.silu(self.uv(normed)).split(
+        gates, values, base = functional.silu(self.uv(normed)).split(
             (self.hidden_dim, self.hidden_dim, self.attention_dim), dim=-1
         )
         queries = base * self.gamma[0] + self.beta[0] + positions
         keys = base * self.gamma[1] + self.beta[1] + positions
-        kernel = F.relu(queries @ keys.transpose(1, 2) / self.attention_dim**0.5).square()
+        kernel = functional.relu(queries @ keys.transpose(1, 2) / self.attention_dim**0.5).square()
         return x * self.residual_scale + self.o(gates * (kernel @ values))

@@ -55,15 +55,12 @@ class RTMOHead(nn.Module):
             )
             for _ in levels
         )
-        self.cls_out = nn.ModuleList(nn.Conv2d(cls_dim, 1, 1) for _ in levels)
-        self.bbox_out = nn.ModuleList(nn.Conv2d(pose_dim, 4, 1) for _ in levels)
-        self.visibility_out = nn.ModuleList(nn.Conv2d(pose_dim, num_keypoints, 1) for _ in levels)
-        self.pose_vector_out = nn.ModuleList(nn.Conv2d(pose_dim, pose_vector_dim, 1) for _ in levels)
-        self.proxy_out = nn.ModuleList(nn.Conv2d(pose_dim, 2 * num_keypoints, 1) for _ in levels)
-        for output in (*self.bbox_out, *self.visibility_out, *self.pose_vector_out, *self.proxy_out):
-            nn.init.zeros_(output.bias)
-        for output in self.cls_out:
-            nn.init.constant_(output.bias, -math.log((1 - PRIOR_PROB) / PRIOR_PROB))
+        cls_bias = -math.log((1 - PRIOR_PROB) / PRIOR_PROB)
+        self.cls_out = nn.ModuleList(_output(cls_dim, 1, cls_bias) for _ in levels)
+        self.bbox_out = nn.ModuleList(_output(pose_dim, 4) for _ in levels)
+        self.visibility_out = nn.ModuleList(_output(pose_dim, num_keypoints) for _ in levels)
+        self.pose_vector_out = nn.ModuleList(_output(pose_dim, pose_vector_dim) for _ in levels)
+        self.proxy_out = nn.ModuleList(_output(pose_dim, 2 * num_keypoints) for _ in levels)
 
     def forward(
         self, levels: Sequence[Float[Tensor, "B C _H _W"]], image_size: tuple[int, int], with_proxy: bool = False
@@ -95,6 +92,12 @@ class RTMOHead(nn.Module):
             strides=strides,
             image_size=image_size,
         )
+
+
+def _output(in_channels: int, out_channels: int, bias: float = 0.0) -> nn.Conv2d:
+    conv = nn.Conv2d(in_channels, out_channels, 1)
+    nn.init.constant_(conv.bias, bias)  # type: ignore[arg-type]
+    return conv
 
 
 def _flatten(outputs: nn.ModuleList, features: Sequence[Float[Tensor, "B C _H _W"]]) -> Float[Tensor, "B P C2"]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from rtmo.models.layers import ConvBlock, neck_conv
 from rtmo.ops.positions import sine_encoding_2d
@@ -52,9 +52,10 @@ class HybridEncoder(nn.Module):
         self.fpn_blocks = nn.ModuleList(CSPRepLayer(2 * hidden_dim, hidden_dim, csp_dim, num_blocks) for _ in steps)
         self.downsample_convs = nn.ModuleList(neck_conv(hidden_dim, hidden_dim, 3, stride=2) for _ in steps)
         self.pan_blocks = nn.ModuleList(CSPRepLayer(2 * hidden_dim, hidden_dim, csp_dim, num_blocks) for _ in steps)
-        self.projector = nn.ModuleList(neck_conv(hidden_dim, out_channels, activation=False) for _ in self.outputs)
-        for projection in self.projector:
+        projections = [neck_conv(hidden_dim, out_channels, activation=False) for _ in self.outputs]
+        for projection in projections:
             nn.init.xavier_uniform_(projection.conv.weight)
+        self.projector = nn.ModuleList(projections)
 
     def forward(self, features: Sequence[Float[Tensor, "B _C _H _W"]]) -> list[Float[Tensor, "B D _H _W"]]:
         """The chosen levels, the finest first.
@@ -66,9 +67,9 @@ class HybridEncoder(nn.Module):
         p5 = self.encoder(p5)
 
         p5 = self.lateral_convs[0](p5)
-        p4 = self.fpn_blocks[0](torch.cat((F.interpolate(p5, scale_factor=2.0, mode="nearest"), p4), dim=1))
+        p4 = self.fpn_blocks[0](torch.cat((functional.interpolate(p5, scale_factor=2.0, mode="nearest"), p4), dim=1))
         p4 = self.lateral_convs[1](p4)
-        p3 = self.fpn_blocks[1](torch.cat((F.interpolate(p4, scale_factor=2.0, mode="nearest"), p3), dim=1))
+        p3 = self.fpn_blocks[1](torch.cat((functional.interpolate(p4, scale_factor=2.0, mode="nearest"), p3), dim=1))
 
         p4 = self.pan_blocks[0](torch.cat((self.downsample_convs[0](p3), p4), dim=1))
         p5 = self.pan_blocks[1](torch.cat((self.downsample_convs[1](p4), p5), dim=1))
@@ -125,4 +126,4 @@ class RepVGGBlock(nn.Module):
         self.branch_1x1: ConvBlock = neck_conv(channels, channels, 1, activation=False)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
-        return F.silu(self.branch_3x3(x) + self.branch_1x1(x))
+        return functional.silu(self.branch_3x3(x) + self.branch_1x1(x))

@@ -43,6 +43,7 @@ class RTMO(nn.Module):
         attention_dim: Query and key features of its gated attention.
         bbox_padding: Its bins span the box grown by this factor.
         bin_temperature: Of the bins' sine code.
+        bin_init_scale: Shrinks the classifier's initial logits; see ``DynamicCoordinateClassifier``.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class RTMO(nn.Module):
         attention_dim: int = 128,
         bbox_padding: float = 1.25,
         bin_temperature: float = 300.0,
+        bin_init_scale: float = 1.0,
     ) -> None:
         super().__init__()
         self.num_keypoints = num_keypoints
@@ -99,6 +101,7 @@ class RTMO(nn.Module):
             attention_dim=attention_dim,
             bbox_padding=bbox_padding,
             temperature=bin_temperature,
+            bin_init_scale=bin_init_scale,
         )
 
     def forward(self, images: Float[Tensor, "B 3 H W"], with_proxy: bool = False) -> HeadOutputs:

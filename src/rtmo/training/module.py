@@ -1,11 +1,10 @@
 """The LightningModule: network, losses, optimiser and validation of a run."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any
 
 import torch
 from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -56,7 +55,7 @@ class PoseModule(LightningModule):
     ) -> None:
         super().__init__()
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.model = model.to(memory_format=self.memory_format)
+        self.model = model.to(memory_format=self.memory_format)  # type: ignore[call-overload]
         self.criterion = criterion
         self.make_optimizer = optimizer
         self.make_schedule = schedule
@@ -69,7 +68,7 @@ class PoseModule(LightningModule):
         self.score_thr = score_thr
         self.nms_thr = nms_thr
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW over the parameter groups, with its rate set before every step."""
         settings = self.make_optimizer.keywords  # type: ignore[attr-defined]
         groups = make_param_groups(
@@ -89,8 +88,7 @@ class PoseModule(LightningModule):
             image_size = self.multiscale.size(self.current_epoch, batch_idx, image_size)
         batch = resize_batch(batch, image_size)
         outputs = self.model(batch.images.contiguous(memory_format=self.memory_format), with_proxy=True)
-        dcc = partial(self.model.dcc, with_sigmas=True)
-        losses = self.criterion(outputs, batch.targets, dcc, phase, batch.ignore_mask)
+        losses = self.criterion(outputs, batch.targets, self.model.dcc, phase, batch.ignore_mask)
         self.log("train/loss", losses["loss"], prog_bar=True, batch_size=len(batch))
         self.log_dict(
             {f"train/{name}": value for name, value in losses.items() if name != "loss"}, batch_size=len(batch)
@@ -104,7 +102,7 @@ class PoseModule(LightningModule):
             self.metric.to(self.device)
         self.metric.reset()
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> list[Poses]:
+    def validation_step(self, batch: Batch, batch_idx: int) -> list[Poses]:  # type: ignore[override]
         """Poses in px of the original images, which are also what the metric sees."""
         outputs = self.model(batch.images.float().contiguous(memory_format=self.memory_format))
         found = self.model.decode(outputs, self.score_thr, self.nms_thr)

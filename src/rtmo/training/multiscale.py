@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
-from torch.nn import functional as F
+from torch.nn import functional
 
 from rtmo.types import Batch
 
@@ -56,10 +56,10 @@ def resize_batch(batch: Batch, size: tuple[int, int]) -> Batch:
     )
     mask = batch.ignore_mask
     if mask is not None:
-        mask = F.interpolate(mask[:, None].float(), size, mode="bilinear", align_corners=False)[:, 0] > 0.5
+        mask = functional.interpolate(mask[:, None].float(), size, mode="bilinear", align_corners=False)[:, 0] > 0.5
     return replace(
         batch,
-        images=F.interpolate(images, size, mode="bilinear", align_corners=False),
+        images=functional.interpolate(images, size, mode="bilinear", align_corners=False),
         targets=targets,
         ignore_mask=mask,
         warps=batch.warps * scale.to(batch.warps)[:, None],

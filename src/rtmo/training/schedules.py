@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -58,9 +59,9 @@ class SegmentedLR(LRScheduler):
             raise ValueError(f"schedule segments must end at rising fractions of the run, the last at 1; got {ends}")
         super().__init__(optimizer)
 
-    def get_lr(self) -> list[float]:
+    def get_lr(self) -> list[float | Tensor]:
         """The rates of the coming step, one a group."""
-        return [rate_at(self.last_epoch, base, self.segments, self.total_steps) for base in self.base_lrs]
+        return [rate_at(self.last_epoch, float(base), self.segments, self.total_steps) for base in self.base_lrs]
 
     def state_dict(self) -> dict[str, Any]:
         """Plain containers only, so that a checkpoint loads with ``weights_only=True``."""

@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import ProgressBar
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from rtmo.training.module import PoseModule
 from rtmo.types import Batch
 
 
@@ -108,10 +109,11 @@ class RunProgress(ProgressBar):
 
     def _training_text(self, trainer: Trainer, pl_module: LightningModule, batch_idx: int) -> str:
         epoch, epochs = trainer.current_epoch, trainer.max_epochs or 1
+        assert isinstance(pl_module, PoseModule)
         phase = pl_module.phases.at(epoch, epochs)
         parts = [f"epoch {epoch + 1}/{epochs} phase {phase}, batch {batch_idx + 1}/{int(trainer.num_training_batches)}"]
         metrics = self.get_metrics(trainer, pl_module)
-        parts += [f"{name} {float(value):.4g}" for name, value in metrics.items() if name != "v_num"]
+        parts += [f"{name} {value:.4g}" for name, value in metrics.items() if name != "v_num"]
         if len(self._recent) > 1:
             seconds = self._recent[-1][0] - self._recent[0][0]
             images = sum(count for _, count in list(self._recent)[1:])
