@@ -144,7 +144,8 @@ class CocoPose(PoseSource):
         _, _, width, height = annotation["bbox"]
         counted = annotation.get("num_keypoints", labeled) if names == self.skeleton.joints else labeled
         defaults = {"iscrowd": 0, "area": AREA_OF_BOX * width * height}
-        return {**defaults, **annotation, "keypoints": flat, "num_keypoints": counted}
+        given = {field: value for field, value in annotation.items() if value is not None}
+        return {**defaults, **given, "keypoints": flat, "num_keypoints": counted}
 
     def _select(
         self,

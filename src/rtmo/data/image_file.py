@@ -38,12 +38,12 @@ def check_complete(file: Path) -> None:
     Raises:
         InputError: If the file is empty or a JPEG that is cut short.
     """
+    size = file.stat().st_size
     with file.open("rb") as stream:
         start = stream.read(2)
-        if start:
-            stream.seek(-2, 2)
+        stream.seek(max(0, size - 2))
         ends_well = start != _JPEG_START or stream.read(2) == _JPEG_END
-    if not start or not (ends_well or not _is_truncated_jpeg(file.read_bytes())):
+    if size == 0 or (not ends_well and _is_truncated_jpeg(file.read_bytes())):
         raise InputError(_truncated(file))
 
 

@@ -52,7 +52,7 @@ class LightParams:
     Attributes:
         shift: (x, y) by which the frame moves over the image, fraction of the image's width and height.
         scale: Size of the frame: above 1 people get smaller.
-        rotation: Degrees.
+        rotation: Degrees, counter-clockwise on screen.
     """
 
     shift: tuple[float, float] = (0.0, 0.0)

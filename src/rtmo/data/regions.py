@@ -10,7 +10,7 @@ from pycocotools import mask as coco_mask
 
 from rtmo.errors import InputError
 
-Region = list[list[float]] | dict[str, Any]
+Region = list[Any] | dict[str, Any]  # as JSON has it: polygons [x, y, x, y, ...], or an RLE
 
 
 def rasterize(regions: Sequence[Region], height: int, width: int) -> Bool[np.ndarray, "H W"]:
@@ -37,7 +37,7 @@ def rasterize(regions: Sequence[Region], height: int, width: int) -> Bool[np.nda
         return coco_mask.decode(coco_mask.merge(codes)).astype(bool)
 
 
-def box_polygon(bbox: Sequence[float]) -> Region:
+def box_polygon(bbox: Sequence[Any]) -> Region:
     """The outline of a COCO box (x, y, width, height), for people without a segmentation."""
     x, y, width, height = bbox
     return [[x, y, x + width, y, x + width, y + height, x, y + height]]

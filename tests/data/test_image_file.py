@@ -1,0 +1,85 @@
+import cv2
+import numpy as np
+import pytest
+
+from rtmo.data.image_file import check_complete, read_image
+from rtmo.errors import InputError
+
+EXIF_TURNED = bytes.fromhex("ffe10022457869660000") + bytes.fromhex(
+    "4d4d002a00000008000101120003000000010006000000000000"  # orientation 6: turn by 90 degrees to display
+)
+THUMBNAIL = bytes.fromhex("ffe10006") + b"\xff\xd9\xff\xd9"  # a segment that holds end markers
+
+
+@pytest.fixture
+def jpeg(tmp_path):
+    image = np.zeros((30, 50, 3), dtype=np.uint8)
+    image[..., 0] = 200
+    file = tmp_path / "blue.jpg"
+    cv2.imwrite(str(file), image)
+    return file
+
+
+def with_segment(file, segment):
+    data = file.read_bytes()
+    file.write_bytes(data[:2] + segment + data[2:])
+
+
+def test_images_are_bgr(jpeg):
+    image = read_image(jpeg)
+    assert image.shape == (30, 50, 3)
+    np.testing.assert_allclose(image.reshape(-1, 3).mean(0), (200, 0, 0), atol=3)
+
+
+def test_exif_orientation_is_ignored(jpeg):
+    with_segment(jpeg, EXIF_TURNED)
+    turned = cv2.imread(str(jpeg))
+    assert turned.shape == (50, 30, 3), "the segment has no effect, so this test would prove nothing"
+    assert read_image(jpeg).shape == (30, 50, 3)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.7, 0.99])
+def test_a_truncated_jpeg_is_named(jpeg, share):
+    data = jpeg.read_bytes()
+    jpeg.write_bytes(data[: int(len(data) * share)])
+    for look in (read_image, check_complete):
+        with pytest.raises(InputError, match=r"blue\.jpg: .*cut short.*download"):
+            look(jpeg)
+
+
+def test_a_thumbnail_does_not_hide_the_cut(jpeg):
+    with_segment(jpeg, THUMBNAIL)
+    read_image(jpeg)
+    data = jpeg.read_bytes()
+    jpeg.write_bytes(data[:-10])
+    with pytest.raises(InputError, match="cut short"):
+        read_image(jpeg)
+
+
+def test_data_after_the_end_is_fine(jpeg):
+    jpeg.write_bytes(jpeg.read_bytes() + b"maker's notes")
+    check_complete(jpeg)
+    assert read_image(jpeg).shape == (30, 50, 3)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"no image at all"])
+def test_what_is_no_image_is_named(tmp_path, content):
+    file = tmp_path / "odd.jpg"
+    file.write_bytes(content)
+    with pytest.raises(InputError, match=r"odd\.jpg"):
+        read_image(file)
+
+
+def test_an_empty_file_is_noticed_early(tmp_path):
+    file = tmp_path / "empty.jpg"
+    file.write_bytes(b"")
+    with pytest.raises(InputError, match=r"empty\.jpg: .*cut short"):
+        check_complete(file)
+
+
+def test_png_works(tmp_path):
+    file = tmp_path / "image.png"
+    image = np.random.default_rng(0).integers(0, 256, (8, 9, 3), dtype=np.uint8)
+    cv2.imwrite(str(file), image)
+    check_complete(file)
+    np.testing.assert_array_equal(read_image(file), image)
