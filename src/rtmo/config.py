@@ -7,12 +7,13 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
 import hydra
 import yaml
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
@@ -90,11 +91,18 @@ def validate(cfg: DictConfig, config_name: str, keys: Collection[str]) -> dict[s
     return plain
 
 
-def main(config_name: str, keys: Collection[str]) -> Callable[[Callable[[dict[str, Any]], Any]], Callable[[], None]]:
+def main(
+    config_name: str, keys: Collection[str], prepare: Callable[[DictConfig], None] | None = None
+) -> Callable[[Callable[[dict[str, Any]], Any]], Callable[[], None]]:
     """Makes a function of the checked config an entry point: ``hydra.main`` with our exit codes.
 
     0: done. 2: input that cannot be used, with its message alone. 1: a failure of ours, with its traceback. With
     HYDRA_FULL_ERROR=1 in the environment every error keeps its traceback.
+
+    Args:
+        config_name: The entry point's file in conf/.
+        keys: Its top-level keys, those that the program reads.
+        prepare: Fills in values before the config is resolved and checked.
     """
 
     def decorate(task: Callable[[dict[str, Any]], Any]) -> Callable[[], None]:
@@ -102,8 +110,12 @@ def main(config_name: str, keys: Collection[str]) -> Callable[[Callable[[dict[st
         def job(cfg: DictConfig) -> Any:
             with _environment(FULL_ERROR, users_choice):  # what the user chose, also for processes the task starts
                 try:
+                    if prepare is not None:
+                        prepare(cfg)
                     return task(validate(cfg, config_name, keys))
                 except InputError as error:
+                    with suppress(OSError):  # Hydra has made the run's folder; an empty one is of no use
+                        Path(HydraConfig.get().runtime.output_dir).rmdir()
                     if users_choice == "1":
                         raise
                     raise SystemExit(_refuse(error)) from None
@@ -159,7 +171,11 @@ def _explain(error: Exception) -> str:
         return str(error).strip()
     if isinstance(cause, ConfigKeyError | ConfigAttributeError) and isinstance(cause.parent_node, DictConfig):
         known = [str(name) for name in cause.parent_node if name != "hydra"]
-        new = f" (+{cause.full_key}=... passes an argument that conf/ does not list)" if "." in cause.full_key else ""
+        new = (
+            f" (+{cause.full_key}=... passes an argument that conf/ does not list)"
+            if "." in str(cause.full_key)
+            else ""
+        )
         return f"{cause.full_key}: no such key; {did_you_mean(str(cause.key), known)}{new}"
     if isinstance(cause, MissingMandatoryValue):
         return f"{cause.full_key}: has no value; give {cause.full_key}=..."

@@ -1,7 +1,6 @@
 """Trains a model: ``python -m rtmo.train``; ``--help`` lists what can be set."""
 
 import functools
-import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from lightning import Trainer, seed_everything
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import WandbLogger
 from rich.console import Console
 from rich.table import Table
@@ -29,9 +29,14 @@ KEYS = frozenset(
         *("optimizer", "schedule", "module", "metric", "trainer", "callbacks", "logger", "paths"),
     )
 )
+# What Lightning says of things that are as they should be.
+POINTLESS_WARNINGS = (
+    "Experiment logs directory .* exists and is not empty",  # it is the run's folder
+    r".isinstance\(treespec, LeafSpec\). is deprecated",  # in its own code
+    "The number of training batches .* is smaller than the logging interval",
+    "The '.*_dataloader' does not have many workers",
+)
 SCORES = ("AP", "AP50", "AP75", "APM", "APL", "AR")
-
-log = logging.getLogger(__name__)
 
 
 @config.main("train", KEYS)
@@ -70,24 +75,28 @@ def train(cfg: Mapping[str, Any], overrides: Sequence[str] = (), chosen_recipe: 
     console = Console(quiet=not trainer.is_global_zero, highlight=False, soft_wrap=True)
     print_start(console, cfg, chosen_recipe, plan, module)
     try:
-        # The run's folder is not empty, which CSVLogger takes for the leftovers of another run.
-        warnings.filterwarnings("ignore", message="Experiment logs directory .* exists and is not empty")
         trainer.fit(module, datamodule=datamodule, ckpt_path=cfg["ckpt_path"], weights_only=True)
     finally:
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 logger.experiment.finish()  # the next job of a sweep in this process starts its own
-    scores = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
-    print_end(console, scores, trainer)
-    return scores.get("val/AP")
+    scores = {
+        name.removeprefix("val/"): float(value)
+        for name, value in trainer.callback_metrics.items()
+        if name.startswith("val/")
+    }
+    print_scores(console, scores, "last validation", cfg["paths"]["output_dir"])
+    return scores.get("AP")
 
 
-def build_trainer(cfg: Mapping[str, Any], skeleton: KeypointSet, callbacks: list[Any]) -> Trainer:
+def build_trainer(cfg: Mapping[str, Any], skeleton: KeypointSet, callbacks: Sequence[Callback] = ()) -> Trainer:
     """Lightning's Trainer with the config's callbacks and loggers, and some more callbacks.
 
     Raises:
         InputError: If the machine has not got what the config asks for.
     """
+    for message in POINTLESS_WARNINGS:
+        warnings.filterwarnings("ignore", message=message)
     named = build(cfg["callbacks"], "callbacks", skeleton)
     loggers = build(cfg["logger"], "logger")
     try:
@@ -130,15 +139,15 @@ def print_start(
         console.print(f"  {name:8} {text}", markup=False)
 
 
-def print_end(console: Console, scores: Mapping[str, float], trainer: Trainer) -> None:
-    """The figures of the last validation, and where everything lies."""
+def print_scores(console: Console, scores: Mapping[str, float], title: str, folder: str | Path) -> None:
+    """The figures of a validation, and where everything lies."""
     if scores:
-        table = Table(title="validation")
+        table = Table(title=title)
         for name in SCORES:
             table.add_column(name, justify="right")
-        table.add_row(*(f"{scores[f'val/{name}']:.3f}" for name in SCORES))
+        table.add_row(*(f"{scores[name]:.3f}" for name in SCORES))
         console.print(table)
-    console.print(f"everything of this run is in {trainer.default_root_dir}", markup=False)
+    console.print(f"everything of this run is in {folder}", markup=False)
 
 
 if __name__ == "__main__":

@@ -88,5 +88,5 @@ def _shape(segment: Segment, step: int, length: int, start: float, total_steps: 
         return start * (min(step + 1, length) / length) ** 2
     if segment.shape == "constant":
         return start
-    period = length if segment.period is None else round(segment.period * total_steps)
+    period = max(length if segment.period is None else round(segment.period * total_steps), 1)  # 1: a run of one step
     return segment.eta_min + (start - segment.eta_min) * (1 + math.cos(math.pi * min(step / period, 1.0))) / 2
