@@ -163,7 +163,7 @@ def _place_head(
 def _place_limbs(at: dict[str, np.ndarray], side: int, build: Build, pose: Pose, trunk: _Trunk) -> None:
     name = SIDES[side]
     mirror = _MIRROR if side else np.eye(3)
-    upper, lower = _limb(pose.arms[side], bend=-1)
+    upper, lower = _limb(pose.arms[side], bend=-1.0)
     raised = max(pose.arms[side, 0], pose.arms[side, 1]) > 100  # the shoulder blade lifts with the arm
     axes = trunk.chest @ mirror
     at[f"{name}_shoulder"] = at["neck"] + axes @ (build.shoulder * (0.92 if raised else 1.0), 0.01 * raised - 0.02, 0)
@@ -171,7 +171,7 @@ def _place_limbs(at: dict[str, np.ndarray], side: int, build: Build, pose: Pose,
     at[f"{name}_wrist"] = at[f"{name}_elbow"] - build.forearm * (axes @ lower)[:, 1]
     at[f"{name}_hand"] = at[f"{name}_wrist"] + axes @ lower @ (0, -0.055, 0.008)
     at[f"{name}_waist"] = at["belly"] + axes @ (0.72 * build.shoulder - 0.02, 0.0, 0)
-    upper, lower = _limb(pose.legs[side], bend=1)
+    upper, lower = _limb(pose.legs[side], bend=1.0)
     axes = trunk.pelvis @ mirror
     at[f"{name}_hip"] = axes @ (build.hip, -0.012, 0)
     at[f"{name}_knee"] = at[f"{name}_hip"] - build.thigh * (axes @ upper)[:, 1]

@@ -13,6 +13,7 @@ _AZIMUTH, _ELEVATION = np.deg2rad(64 * np.cos(_TURN)), np.deg2rad(-14 + 52 * np.
 _FACE_OUTLINE = np.stack(
     [np.sin(_AZIMUTH) * np.cos(_ELEVATION), np.sin(_ELEVATION), np.cos(_AZIMUTH) * np.cos(_ELEVATION)], axis=1
 )
+EAR_TURN = 0.3  # how far behind the middle of the head an ear still shows, in radii of the skull
 _STEP = 1e-6  # statures
 _MIN_DETAIL = 4  # px of the skull's radius below which a face has no features
 
@@ -25,8 +26,7 @@ def add_head(capsules: Capsules, figure: Figure) -> list[Stroke]:
     r, outfit = figure.body.build.skull, figure.outfit
     depth = figure.depth("head") - 0.01
     front = -float(figure.body.head_axes[2, 2])  # 1 looks into the camera, -1 away
-    far_ear, near_ear = sorted((f"{side}_ear" for side in SIDES), key=lambda ear: -figure.depth(ear))
-    capsules.add(far_ear, (far_ear, far_ear), (0.2 * r, 0.2 * r), levels=2, depth=depth)
+    _add_ears(capsules, figure, depth)
     capsules.add("skull", ("head", "jaw"), (0.97 * r, 0.68 * r), depth=depth - _STEP)
     if outfit.hair == "bun":
         capsules.add("hair", ("top_head", "top_head"), (0.5 * r, 0.5 * r), depth=depth - _STEP)
@@ -35,13 +35,21 @@ def add_head(capsules: Capsules, figure: Figure) -> list[Stroke]:
     others = [_face(figure, r, depth - 3 * _STEP)] if front > -0.6 else []
     if outfit.hair == "long":
         others.append(_long_hair(figure))
-    if outfit.hair != "long" or front > 0.9:
-        capsules.add(near_ear, (near_ear, near_ear), (0.2 * r, 0.2 * r), levels=2, depth=depth - 4 * _STEP)
     if r * figure.scale[INDEX["head"]] > _MIN_DETAIL:
         _add_features(capsules, figure, depth - 5 * _STEP, front)
     if outfit.cap and front > -0.3:
         capsules.add("brim", ("left_brow", "right_brow"), (0.35 * r, 0.35 * r), levels=3, depth=depth - 9 * _STEP)
     return others
+
+
+def _add_ears(capsules: Capsules, figure: Figure, depth: float) -> None:
+    """Over the hair where they are on our side of the head, unless long hair covers them; else behind the head."""
+    r = figure.body.build.skull
+    covered = figure.outfit.hair == "long" and figure.body.head_axes[2, 2] > -0.9
+    for side in SIDES:
+        ear = f"{side}_ear"
+        over = not covered and figure.depth(ear) < figure.depth("head") + EAR_TURN * r
+        capsules.add(ear, (ear, ear), (0.2 * r, 0.2 * r), levels=2, depth=depth - 4 * _STEP * over)
 
 
 def _face(figure: Figure, r: float, depth: float) -> Stroke:

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Int
 
 from .body import BENDS, SIDES
 from .figure import Capsules, Figure, add_arm, add_leg, trunk_strokes
-from .head import add_head
+from .head import EAR_TURN, add_head
 from .outfit import indices
 from .shapes import LEVELS, Layer, Stroke
 
@@ -28,7 +28,7 @@ _SHOWS_AT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "top_head": ((), (*_FACE, "hair")),
 }
 # how far (share of the body's half width there) a joint may lie behind the middle before trunk or head hide it
-_TURNED_AWAY = {"shoulder": 0.75, "hip": 0.75, "ear": 0.1, "eye": -0.05, "nose": -0.05}
+_TURNED_AWAY = {"shoulder": 0.75, "hip": 0.75, "ear": EAR_TURN, "eye": -0.05, "nose": -0.05}
 _REACH = 1  # px around a joint where its surface may show
 
 

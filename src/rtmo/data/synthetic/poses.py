@@ -12,9 +12,10 @@ import numpy as np
 from jaxtyping import Float
 
 _LEFT, _RIGHT = 0, 1
+_Range = tuple[int | float, int | float]  # middle and half range
 
-# (mean, half range) of flexion, abduction, twist and elbow of each habit of an arm
-_ARM_HABITS: dict[str, tuple[tuple[float, float], ...]] = {
+# of flexion, abduction, twist and elbow of each habit of an arm
+_ARM_HABITS: dict[str, tuple[_Range, ...]] = {
     "hang": ((0, 15), (10, 8), (-10, 25), (14, 14)),
     "hip": ((-12, 10), (48, 10), (-80, 12), (95, 15)),
     "reach": ((75, 30), (8, 18), (0, 30), (28, 28)),
@@ -57,9 +58,9 @@ def sample_pose(rng: np.random.Generator) -> Pose:
     return _ACTIVITIES[int(np.searchsorted(_ACTIVITY_SHARES, rng.random()))](rng)
 
 
-def _spread(rng: np.random.Generator, *ranges: tuple[float, float]) -> Float[np.ndarray, " N"]:
+def _spread(rng: np.random.Generator, *ranges: _Range) -> Float[np.ndarray, " N"]:
     """Uniform draws, each given as (middle, half range)."""
-    middle, half = np.array(ranges).T
+    middle, half = np.array(ranges, np.float64).T
     return middle + half * rng.uniform(-1, 1, len(ranges))
 
 

@@ -179,10 +179,21 @@ def _annotate(one: Placed, number: int, owner: UInt8[np.ndarray, "H W"], joints:
     pixels = np.rint(on_canvas).astype(int)
     inside = ((pixels >= 0) & (pixels < (width, height))).all(1)
     seen = visible_joints(one.figure, joints, layer, mask, pixels.clip(0, (width - 1, height - 1)))
-    keypoints = (on_canvas + 0.5) / OVERSAMPLING - 0.5  # centres of pixels, not corners
+    keypoints = to_image(on_canvas)
     keypoints[~inside] = 0
     visibility = np.where(inside, np.where(seen, 2, 1), 0).astype(np.uint8)
     return Person(corners / OVERSAMPLING, np.count_nonzero(mask) / OVERSAMPLING**2, keypoints, visibility)
+
+
+def to_image(points: Float[np.ndarray, "N 2"]) -> Float[np.ndarray, "N 2"]:
+    """From the canvas to the image; in both, pixels have their centres at integers."""
+    return (points + 0.5) / OVERSAMPLING - 0.5
+
+
+def to_picture(canvas: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "h w 3"]:
+    """The canvas averaged down to the image."""
+    size = (canvas.shape[1] // OVERSAMPLING, canvas.shape[0] // OVERSAMPLING)
+    return cv2.resize(canvas, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
 def paint_scene(scene: Scene, rng: np.random.Generator) -> UInt8[np.ndarray, "h w 3"]:
@@ -200,8 +211,7 @@ def paint_scene(scene: Scene, rng: np.random.Generator) -> UInt8[np.ndarray, "h 
             if shadow > 0:
                 darken(canvas, figure.projection.ground, 0.3 * one.height, shadow)
             paint_person(canvas, one.layer, figure.outfit, rng, light=light, height=one.height, angle=-angle)
-    size = (scene.size[1] // OVERSAMPLING, scene.size[0] // OVERSAMPLING)
-    return _photograph(cv2.resize(canvas, size, interpolation=cv2.INTER_AREA), rng)
+    return _photograph(to_picture(canvas), rng)
 
 
 def _photograph(image: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator) -> UInt8[np.ndarray, "h w 3"]:
