@@ -1,11 +1,12 @@
 """What a data set must offer, whatever stores it."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from rtmo.skeletons import KeypointSet
 from rtmo.types import Sample
 
 
+@runtime_checkable
 class PoseSource(Protocol):
     """Images with people, by index.
 
