@@ -78,6 +78,11 @@ def test_load_gives_a_complete_sample():
     assert not mask.any()
 
 
+@pytest.mark.parametrize("size", [(32, 1030), (1024, 33), (95, 97)])
+def test_any_image_size(size: tuple[int, int]):
+    assert _source(image_size=size).load(0).image.shape == (*size, 3)
+
+
 def test_ground_truth_says_what_load_says():
     source = _source()
     truth = source.ground_truth()

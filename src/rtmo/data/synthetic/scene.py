@@ -222,8 +222,6 @@ def _photograph(image: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator) -> 
     image = cv2.multiply(image, gain, scale=1 / 200)
     if rng.random() < 0.6:
         image = cv2.GaussianBlur(image, (5, 5), rng.uniform(0.3, 1.1))
-    noise = textures.sensor_noise()
-    top, left = rng.integers(0, noise.shape[0] - height), rng.integers(0, noise.shape[1] - width)
     strength = rng.uniform(0.02, 0.2)
-    patch = noise[top : top + height, left : left + width]
-    return cv2.addWeighted(image, 1.0, patch, strength, -128 * strength)
+    noise = textures.sensor_noise((height, width), rng)
+    return cv2.addWeighted(image, 1.0, noise, strength, -128 * strength).astype(np.uint8, copy=False)

@@ -74,9 +74,19 @@ def patterns() -> tuple[UInt8[np.ndarray, "S S"], ...]:
     return tuple((mask * 255).astype(np.uint8) for mask in masks)
 
 
+def sensor_noise(size: tuple[int, int], rng: np.random.Generator) -> UInt8[np.ndarray, "h w 3"]:
+    """A random part, (height, width) px, of the noise of a sensor around 128."""
+    noise = _sensor_noise()
+    repeats = (size[0] // noise.shape[0] + 1, size[1] // noise.shape[1] + 1)
+    if max(repeats) > 1:
+        noise = np.tile(noise, (*repeats, 1))
+    top, left = rng.integers(0, (noise.shape[0] - size[0], noise.shape[1] - size[1]))
+    return noise[top : top + size[0], left : left + size[1]]
+
+
 @cache
-def sensor_noise() -> UInt8[np.ndarray, "h w 3"]:
-    """Noise of a sensor around 128, partly alike in all channels, slightly smooth."""
+def _sensor_noise() -> UInt8[np.ndarray, "h w 3"]:
+    """Partly alike in all channels, slightly smooth."""
     rng = np.random.default_rng(_SEED + 2)
     shape = (1024, 1024)
     noise = rng.standard_normal((*shape, 3), dtype=np.float32) + rng.standard_normal((*shape, 1), dtype=np.float32)
