@@ -1,0 +1,49 @@
+# make demo, make test, make lint; `make help` lists all. Everything runs in .venv, which the first call makes.
+#
+# Paths here are relative, so that the checkout may lie in a folder with spaces in its name.
+
+PYTHON ?= python3
+BIN := .venv/bin
+export NO_ALBUMENTATIONS_UPDATE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow lint format clean
+
+help:  ## This list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@echo "Another Python: make test PYTHON=python3.12. On Linux without a GPU, torch is far smaller to download with"
+	@echo "  export PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu"
+
+demo: .venv/installed  ## Trains a small model on drawn people, minutes on two cores; nothing to download
+	$(BIN)/python -m rtmo.train experiment=demo
+
+test: .venv/installed-dev  ## The tests, but for the slow ones
+	$(BIN)/python -m pytest
+
+test-slow: .venv/installed-dev  ## The slow tests
+	$(BIN)/python -m pytest -m slow
+
+lint: .venv/installed-dev  ## Style, types, layers of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/installed-dev  ## Formats the code
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+clean:  ## Removes the environment and caches; runs stay
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+
+# The stamps are newer than what they were made from: a second call installs nothing and needs no network.
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "rtmo needs Python 3.11 or newer, and $(PYTHON) is older or missing: make ... PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -c constraints.txt -e .
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/python -m pip install -c constraints.txt -e ".[dev]"
+	@touch $@
