@@ -92,8 +92,9 @@ def test_unlabeled_people_and_crowds_are_ignored_regions(folder, content):
     crowd = {"id": 9, "image_id": 11, "category_id": 1, "bbox": [0, 0, 1, 40], "iscrowd": 1, "keypoints": [5, 5, 2] * 2,
              "segmentation": {"size": [40, 60], "counts": [0, 40, 2360]}}  # fmt: skip
     expected[:, 0] = True
-    mask = source(folder, {**content, "annotations": [*content["annotations"], crowd]}).load(0, True).ignore_mask
-    np.testing.assert_array_equal(mask, expected)
+    crowded = source(folder, {**content, "annotations": [*content["annotations"], crowd]}).load(0, True)
+    np.testing.assert_array_equal(crowded.ignore_mask, expected)
+    assert not crowded.visibility[2].any()  # nobody to learn from, whatever the annotation says
 
 
 def test_the_box_stands_in_for_a_missing_outline(folder, content):

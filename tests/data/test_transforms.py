@@ -2,6 +2,10 @@ import numpy as np
 import pytest
 from sources import SPOT, NoiseSource, never, spots_in, spotted
 
+from rtmo.data.affine import RandomAffine
+from rtmo.data.letterbox import LightAffine
+from rtmo.data.mixup import MixUp
+from rtmo.data.mosaic import Mosaic
 from rtmo.data.transforms import Filter, Flip, check_image_size, concatenate, then
 from rtmo.errors import InputError
 from rtmo.skeletons import COCO17
@@ -68,3 +72,20 @@ def test_image_size_must_fit_the_strides(size, nearest):
     with pytest.raises(InputError, match=f"image_size .*{nearest}"):
         check_image_size(size)
     assert check_image_size([96, 64]) == (96, 64)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: Flip(skeleton=SPOT, prob=1.5), "prob"),
+        (lambda: Mosaic(image_size=(64, 64), prob=-0.1), "prob"),
+        (lambda: Mosaic(image_size=(64, 64), centre=(0.5,)), "centre"),
+        (lambda: MixUp(image_size=(64, 64), skeleton=SPOT, flip_prob=2.0), "flip_prob"),
+        (lambda: MixUp(image_size=(64, 64), skeleton=SPOT, scale=(1.6, 0.8)), "scale"),
+        (lambda: RandomAffine(image_size=(64, 64), scale=(0.0, 1.0)), "scale"),
+        (lambda: LightAffine(image_size=(64, 64), scale=(1.0, 0.5)), "scale"),
+    ],
+)
+def test_impossible_amounts_are_errors(build, message):
+    with pytest.raises(InputError, match=message):
+        build()

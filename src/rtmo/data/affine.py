@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from rtmo.data.letterbox import fitted, warp_people
-from rtmo.data.transforms import BORDER, Draw, Transform, check_image_size
+from rtmo.data.transforms import BORDER, Draw, Transform, check_image_size, check_range
 from rtmo.types import Sample
 
 
@@ -56,8 +56,8 @@ class RandomAffine(Transform):
         centered: bool = False,
     ) -> None:
         self.image_size = check_image_size(image_size)
-        self.translation, self.scale, self.rotation, self.shear = translation, scale, rotation, shear
-        self.centered = centered
+        self.scale, self.centered = check_range("scale", scale), centered
+        self.translation, self.rotation, self.shear = translation, rotation, shear
 
     def __call__(self, sample: Sample, rng: np.random.Generator, draw: Draw) -> Sample:
         """See ``Transform``."""
@@ -71,7 +71,7 @@ class RandomAffine(Transform):
         x, y, turn, shear_x, shear_y = rng.uniform(-1, 1, 5).tolist()
         return AffineParams(
             translation=(x * self.translation, y * self.translation),
-            scale=rng.uniform(self.scale[0], self.scale[1]),
+            scale=rng.uniform(*self.scale),
             rotation=turn * self.rotation,
             shear=(shear_x * self.shear, shear_y * self.shear),
         )

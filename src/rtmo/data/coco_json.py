@@ -33,10 +33,9 @@ class People:
         image_ids: The image each person is in.
         bboxes: COCO's (x, y, width, height), px.
         keypoints: px, joints in the order of the target skeleton.
-        visibility: COCO flag 0, 1 or 2.
+        visibility: COCO flag 0, 1 or 2; all 0 for a crowd.
         annotated: Whether the person's category has the joint.
         area: px^2.
-        is_crowd: Whether the annotation outlines a group.
     """
 
     image_ids: Int64[np.ndarray, " A"]
@@ -45,12 +44,11 @@ class People:
     visibility: UInt8[np.ndarray, "A K"]
     annotated: Bool[np.ndarray, "A K"]
     area: Float32[np.ndarray, " A"]
-    is_crowd: Bool[np.ndarray, " A"]
 
     @property
     def is_labeled(self) -> Bool[np.ndarray, " A"]:
         """Whether a person has any labeled keypoint."""
-        return (self.visibility > 0).any(axis=1) & ~self.is_crowd
+        return np.asarray((self.visibility > 0).any(axis=1))
 
 
 class MissingDataError(InputError, FileNotFoundError):
@@ -165,6 +163,8 @@ def pack_people(
     guess = AREA_OF_BOX * bboxes[:, 2] * bboxes[:, 3]
     area = np.array([guess[row] if value is None else value for row, value in enumerate(given)], dtype=np.float64)
     _check_values(file, annotations, bboxes, keypoints, area)
+    is_crowd = np.array([bool(annotation.get("iscrowd", 0)) for annotation in annotations], dtype=bool)
+    keypoints[is_crowd, :, 2] = 0  # a crowd has no pose, whatever its annotation says
     return People(
         image_ids=np.array([annotation["image_id"] for annotation in annotations], dtype=np.int64),
         bboxes=bboxes.astype(np.float32),
@@ -172,7 +172,6 @@ def pack_people(
         visibility=keypoints[..., 2].astype(np.uint8),
         annotated=annotated,
         area=area.astype(np.float32),
-        is_crowd=np.array([bool(annotation.get("iscrowd", 0)) for annotation in annotations], dtype=bool),
     )
 
 

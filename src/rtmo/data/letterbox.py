@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
-from rtmo.data.transforms import BORDER, Draw, Transform, check_image_size, then
+from rtmo.data.transforms import BORDER, Draw, Transform, check_image_size, check_range, then
 from rtmo.types import Sample
 
 
@@ -83,7 +83,7 @@ class LightAffine(Transform):
         scale: Sequence[float] = (0.75, 1.5),
     ) -> None:
         self.image_size = check_image_size(image_size)
-        self.shift, self.rotation, self.scale = shift, rotation, scale
+        self.shift, self.rotation, self.scale = shift, rotation, check_range("scale", scale)
 
     def __call__(self, sample: Sample, rng: np.random.Generator, draw: Draw) -> Sample:
         """See ``Transform``."""

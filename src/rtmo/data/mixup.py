@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from rtmo.data.letterbox import fitted, warp_people
-from rtmo.data.transforms import GREY, Draw, Flip, Transform, check_image_size, concatenate
+from rtmo.data.transforms import GREY, Draw, Flip, Transform, check_image_size, check_prob, check_range, concatenate
 from rtmo.skeletons import KeypointSet
 from rtmo.types import Sample
 
@@ -50,7 +50,8 @@ class MixUp(Transform):
         prob: float = 1.0,
     ) -> None:
         self.image_size = check_image_size(image_size)
-        self.scale, self.flip_prob, self.prob = scale, flip_prob, prob
+        self.scale = check_range("scale", scale)
+        self.flip_prob, self.prob = check_prob(flip_prob), check_prob(prob)
         self._flip = Flip(skeleton=skeleton)
 
     def __call__(self, sample: Sample, rng: np.random.Generator, draw: Draw) -> Sample:
@@ -62,7 +63,7 @@ class MixUp(Transform):
 
     def draw(self, rng: np.random.Generator) -> MixUpParams:
         """Draws all amounts uniformly."""
-        scale = rng.uniform(self.scale[0], self.scale[1])
+        scale = rng.uniform(*self.scale)
         surplus_y, surplus_x = (max(0, int(side * scale) - side) for side in self.image_size)
         return MixUpParams(
             scale=scale,

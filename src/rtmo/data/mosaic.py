@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from rtmo.data.letterbox import warp_people
-from rtmo.data.transforms import GREY, Draw, Transform, check_image_size, concatenate
+from rtmo.data.transforms import GREY, Draw, Transform, check_image_size, check_prob, check_range, concatenate
 from rtmo.types import Sample
 
 
@@ -33,7 +33,7 @@ class Mosaic(Transform):
 
     def __init__(self, *, image_size: Sequence[int], centre: Sequence[float] = (0.5, 1.5), prob: float = 1.0) -> None:
         self.image_size = check_image_size(image_size)
-        self.centre, self.prob = centre, prob
+        self.centre, self.prob = check_range("centre", centre), check_prob(prob)
 
     def __call__(self, sample: Sample, rng: np.random.Generator, draw: Draw) -> Sample:
         """See ``Transform``."""
@@ -45,7 +45,7 @@ class Mosaic(Transform):
     def draw(self, rng: np.random.Generator) -> MosaicParams:
         """Draws the meeting point."""
         height, width = self.image_size
-        x, y = rng.uniform(self.centre[0], self.centre[1], 2).tolist()
+        x, y = rng.uniform(*self.centre, size=2).tolist()
         return MosaicParams(x=int(x * width), y=int(y * height))
 
     def apply(self, samples: Sequence[Sample], params: MosaicParams) -> Sample:

@@ -47,7 +47,7 @@ class Flip(Transform):
 
     def __init__(self, *, skeleton: KeypointSet, prob: float = 0.5) -> None:
         self.partners = list(skeleton.flip_indices)
-        self.prob = prob
+        self.prob = check_prob(prob)
 
     def __call__(self, sample: Sample, rng: np.random.Generator, draw: Draw) -> Sample:
         """See ``Transform``."""
@@ -86,6 +86,28 @@ class Filter(Transform):
         """See ``Transform``."""
         sides = sample.bboxes[:, 2:] - sample.bboxes[:, :2]
         return sample.select((sides > self.min_side).all(axis=1) & (sample.visibility > 0).any(axis=1))
+
+
+def check_prob(prob: float) -> float:
+    """Returns a probability that is one.
+
+    Raises:
+        InputError: If it is not in 0..1.
+    """
+    if not 0 <= prob <= 1:
+        raise InputError(f"prob and flip_prob must be in 0..1, got {prob}")
+    return prob
+
+
+def check_range(field: str, bounds: Sequence[float]) -> tuple[float, float]:
+    """Returns a range of factors as (smallest, largest).
+
+    Raises:
+        InputError: If it is not two positive numbers in order.
+    """
+    if len(bounds) != 2 or not 0 < bounds[0] <= bounds[1]:
+        raise InputError(f"{field} must be [smallest, largest], both positive, got {list(bounds)}")
+    return bounds[0], bounds[1]
 
 
 def then(matrix: Float[np.ndarray, "2 3"], warp: Float[np.ndarray, "2 3"] | None) -> Float[np.ndarray, "2 3"]:
