@@ -2,10 +2,17 @@
 
 import numpy as np
 
+from rtmo.data.affine import RandomAffine
+from rtmo.data.letterbox import LightAffine
+from rtmo.data.mixup import MixUp
+from rtmo.data.mosaic import Mosaic
+from rtmo.data.photometric import Albumentations, HSVJitter
 from rtmo.data.source import PoseSource
-from rtmo.data.transforms import Draw
+from rtmo.data.transforms import Draw, Filter, Flip, Transform
 from rtmo.skeletons import COCO17, KeypointSet
 from rtmo.types import Sample
+
+SIZE = (64, 64)
 
 SPOT = KeypointSet(
     name="spot",
@@ -100,3 +107,18 @@ def never(rng: np.random.Generator) -> Sample:
 def always(sample: Sample) -> Draw:
     """A ``draw`` that gives this sample."""
     return lambda rng: sample
+
+
+def published() -> dict[str, dict[str, Transform | None]]:
+    """The steps of the published augmentation, at SIZE."""
+    colour = Albumentations(transforms={"hsv": HSVJitter()})
+    main = {
+        "mosaic": Mosaic(image_size=SIZE),
+        "affine": RandomAffine(image_size=SIZE),
+        "mixup": MixUp(image_size=SIZE, skeleton=COCO17),
+        "colour": colour,
+        "flip": Flip(skeleton=COCO17),
+        "filter": Filter(),
+    }
+    light = {"affine": LightAffine(image_size=SIZE), **{name: main[name] for name in ("colour", "flip", "filter")}}
+    return {"main": main, "light": light}

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from sources import SPOT, NoiseSource
-from test_pipeline import SIZE, published
+from sources import SIZE, SPOT, NoiseSource, published
 
 from rtmo.data.datamodule import PoseDataModule
 from rtmo.errors import InputError

@@ -1,33 +1,10 @@
 import numpy as np
 import pytest
-from sources import NoiseSource
+from sources import SIZE, NoiseSource, published
 
-from rtmo.data.affine import RandomAffine
-from rtmo.data.letterbox import LightAffine
-from rtmo.data.mixup import MixUp
-from rtmo.data.mosaic import Mosaic
-from rtmo.data.photometric import Albumentations, HSVJitter
 from rtmo.data.pipeline import TrainDataset, ValDataset
-from rtmo.data.transforms import Filter, Flip
 from rtmo.errors import InputError
 from rtmo.phases import Phases
-from rtmo.skeletons import COCO17
-
-SIZE = (64, 64)
-
-
-def published():
-    colour = Albumentations(transforms={"hsv": HSVJitter()})
-    main = {
-        "mosaic": Mosaic(image_size=SIZE),
-        "affine": RandomAffine(image_size=SIZE),
-        "mixup": MixUp(image_size=SIZE, skeleton=COCO17),
-        "colour": colour,
-        "flip": Flip(skeleton=COCO17),
-        "filter": Filter(),
-    }
-    light = {"affine": LightAffine(image_size=SIZE), **{name: main[name] for name in ("colour", "flip", "filter")}}
-    return {"main": main, "light": light}
 
 
 def dataset(**options):
