@@ -202,10 +202,14 @@ def _declared(section: str, config_name: str) -> set[str]:
     folder = conf_dir()
     paths: set[str] = set()
     for file in [folder / f"{config_name}.yaml", *folder.glob(f"*/{section}.yaml")]:
-        paths |= _paths((yaml.safe_load(file.read_text()) or {}).get(section), section)
+        paths |= _paths((_read(file) or {}).get(section), section)
     for file in folder.glob(f"{section}/*.yaml"):
-        paths |= _paths(yaml.safe_load(file.read_text()), section)
+        paths |= _paths(_read(file), section)
     return paths
+
+
+def _read(file: Path) -> Any:
+    return yaml.load(file.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # C is ten times as fast
 
 
 def _paths(node: Any, key: str) -> set[str]:

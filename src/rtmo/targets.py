@@ -41,7 +41,7 @@ DIRECTIVES = ("_target_", "_partial_", "_convert_")  # _convert_: all is what ha
 def build(node: Any, key: str = "", skeleton: KeypointSet | None = None, **given: Any) -> Any:
     """Builds what a plain container describes, from the inside out.
 
-    Mappings and lists without ``_target_`` stay what they are, with their members built; null stays None.
+    A mapping without ``_target_`` stays one, with its members built; lists become tuples; null stays None.
 
     Args:
         node: Dicts, lists and values, interpolations resolved.
@@ -61,7 +61,7 @@ def build(node: Any, key: str = "", skeleton: KeypointSet | None = None, **given
     if isinstance(node, Mapping):
         return {name: build(value, _join(key, name), skeleton) for name, value in node.items()}
     if isinstance(node, list | tuple):
-        return [build(value, _join(key, str(index)), skeleton) for index, value in enumerate(node)]
+        return tuple(build(value, _join(key, str(index)), skeleton) for index, value in enumerate(node))
     return node
 
 
