@@ -68,9 +68,9 @@ class MLELoss:
             raise ValueError("MLELoss needs codes with pred_sigmas; call the classifier with with_sigmas=True")
         sigmas = codes.pred_sigmas.clamp(min=_MIN_SIGMA)
         size = area.sqrt().clamp(min=_MIN_SIZE)
-        likelihood_x = (codes.heatmap_x * laplace_code(codes.bins_x, keypoints[..., 0], size, sigmas)).sum(dim=-1)
-        likelihood_y = (codes.heatmap_y * laplace_code(codes.bins_y, keypoints[..., 1], size, sigmas)).sum(dim=-1)
-        return -(likelihood_x * likelihood_y + _MIN_LIKELIHOOD).log()
+        code_x = laplace_code(codes.bins_x, keypoints[..., 0], size, sigmas)
+        code_y = laplace_code(codes.bins_y, keypoints[..., 1], size, sigmas)
+        return negative_log_likelihood(codes.heatmap_x, codes.heatmap_y, code_x, code_y)
 
 
 class KLDLoss:
@@ -139,6 +139,17 @@ def laplace_code(
     distance = (bins[:, None] - positions[..., None]).abs()
     sigmas = sigmas[..., None]
     return (-distance / size[:, None, None] / sigmas / 2).exp() / sigmas
+
+
+def negative_log_likelihood(
+    heatmap_x: Float[Tensor, "F K X"],
+    heatmap_y: Float[Tensor, "F K Y"],
+    code_x: Float[Tensor, "F K X"],
+    code_y: Float[Tensor, "F K Y"],
+) -> Float[Tensor, "F K"]:
+    """Of annotations whose likelihood given each bin is the code; the axes are independent."""
+    likelihood = (heatmap_x * code_x).sum(dim=-1) * (heatmap_y * code_y).sum(dim=-1)
+    return -(likelihood + _MIN_LIKELIHOOD).log()
 
 
 def gaussian_code(bins: Float[Tensor, "F X"], positions: Float[Tensor, "F K"], sigma: float) -> Float[Tensor, "F K X"]:

@@ -1,11 +1,12 @@
 """What is learned in each phase of the training, and how much it counts."""
 
 import difflib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
-from rtmo.phases import Phase
+ProxyTarget = Literal["gt", "dcc"]
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,6 @@ class PhaseLosses:
             proxy's own OKS; "dcc", the classifier's keypoints where these are nearer to the ground truth, and the
             classifier's OKS.
         ignore_mask: Whether priors on unlabeled people are spared the classification loss.
-
-    Raises:
-        ValueError: If a weight is not a number of at least 0, or an option is unknown.
     """
 
     bbox_weight: float = 5.0
@@ -36,21 +34,9 @@ class PhaseLosses:
     cls_weight: float = 1.0
     bbox_aux_weight: float = 0.0
     overlaps_power: float = 0.5
-    proxy_target: Literal["gt", "dcc"] = "dcc"
+    proxy_target: ProxyTarget = "dcc"
     ignore_mask: bool = False
 
-    def __post_init__(self) -> None:
-        if self.proxy_target not in ("gt", "dcc"):
-            raise ValueError(f"proxy_target must be 'gt' or 'dcc', got {self.proxy_target!r}")
-        if not isinstance(self.ignore_mask, bool):
-            raise ValueError(f"ignore_mask must be true or false, got {self.ignore_mask!r}")
-        for name in (*_WEIGHTS, "overlaps_power"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
-                raise ValueError(f"{name} must be a number of at least 0, got {value!r}")
-
-
-_WEIGHTS = tuple(field.name for field in fields(PhaseLosses) if field.name.endswith("_weight"))
 
 PUBLISHED: Mapping[str, PhaseLosses] = {
     "A": PhaseLosses(coordinate_weight=1.0, oks_weight=30.0, proxy_target="gt"),
@@ -69,17 +55,29 @@ def phase_table(changes: Mapping[str, Mapping[str, Any]]) -> dict[str, PhaseLoss
         ValueError: If a phase, a key or a value is not valid.
     """
     table = dict(PUBLISHED)
-    known = [field.name for field in fields(PhaseLosses)]
     for phase, values in changes.items():
-        if phase not in get_args(Phase):
-            raise ValueError(f"phases: no phase is called {phase!r}; the phases are {list(get_args(Phase))}")
-        for key in values:
-            if key not in known:
-                close = difflib.get_close_matches(key, known, n=1)
-                hint = f"did you mean {close[0]!r}?" if close else f"choose among {known}"
-                raise ValueError(f"phases.{phase}: unknown key {key!r}; {hint}")
-        try:
-            table[phase] = replace(table[phase], **values)
-        except ValueError as error:
-            raise ValueError(f"phases.{phase}.{error}") from None
+        if phase not in table:
+            raise ValueError(f"phases: no phase is called {phase!r}; the phases are {list(table)}")
+        checked = {key: _checked(f"phases.{phase}", key, value) for key, value in values.items()}
+        table[phase] = replace(table[phase], **checked)
     return table
+
+
+def _checked(where: str, key: str, value: Any) -> Any:
+    """The value, if the key is known and the value fits it."""
+    known = [field.name for field in fields(PhaseLosses)]
+    if key not in known:
+        close = difflib.get_close_matches(key, known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"choose among {known}"
+        raise ValueError(f"{where}: unknown key {key!r}; {hint}")
+    if key == "proxy_target":
+        fits, wanted = value in get_args(ProxyTarget), " or ".join(map(repr, get_args(ProxyTarget)))
+    elif key == "ignore_mask":
+        fits, wanted = isinstance(value, bool), "true or false"
+    else:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        fits, wanted = is_number and 0 <= value < math.inf, "a number of at least 0"
+        value = float(value) if fits else value
+    if not fits:
+        raise ValueError(f"{where}.{key} must be {wanted}, got {value!r}")
+    return value
