@@ -6,7 +6,7 @@ from pathlib import Path
 import jaxtyping
 import pytest
 
-jaxtyping.install_import_hook("rtmo", "beartype.beartype").__enter__()  # stays on for the whole run
+jaxtyping.install_import_hook("rtmo", "typechecker.check").__enter__()  # stays on for the whole run
 
 
 @pytest.fixture(scope="session")
