@@ -1,0 +1,47 @@
+"""The notebooks run from top to bottom, and show what their text says."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+MAX_BYTES = 500_000
+
+
+def run(name: str, *variables: str) -> dict[str, Any]:
+    """Executes a notebook in a kernel of its own and returns some of its variables."""
+    notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
+    report = f"import json; print(json.dumps({{{', '.join(f'{variable!r}: {variable}' for variable in variables)}}}))"
+    notebook.cells.append(nbformat.v4.new_code_cell(report))
+    NotebookClient(notebook, timeout=600, kernel_name="python3").execute()
+    return json.loads(notebook.cells[-1].outputs[-1].text)
+
+
+@pytest.mark.slow
+def test_coordinate_classifier() -> None:
+    shown = run("coordinate_classifier.ipynb", "history", "final_oks", "sigma_ratio", "box_moved", "joints_moved")
+
+    assert shown["history"][0][1] < 0.3  # mean OKS of the first step: nothing is known yet
+    assert shown["final_oks"] > 0.95
+    assert shown["sigma_ratio"] == pytest.approx(0.40, abs=0.04)  # sqrt(2 / pi) / 2
+    assert shown["joints_moved"]["from the grid point"] < 0.1 * shown["box_moved"]
+    assert shown["joints_moved"]["from the middle of the box"] > 0.9 * shown["box_moved"]
+
+
+@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.name)
+def test_committed_outputs_are_of_one_clean_run(path: Path) -> None:
+    """GitHub shows what is stored: all cells in order, no error, no warning, no path of a machine, not too large."""
+    notebook = nbformat.read(path, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    outputs = [output for cell in code for output in cell.outputs]
+
+    nbformat.validate(notebook)
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    assert {output.output_type for output in outputs} <= {"stream", "display_data", "execute_result"}
+    assert all(output.name == "stdout" for output in outputs if output.output_type == "stream")
+    assert not any(folder in json.dumps(outputs) for folder in ("/home/", "/root/", "/Users/", "/tmp/", "/work/"))
+    assert path.stat().st_size < MAX_BYTES
