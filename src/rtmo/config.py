@@ -108,38 +108,51 @@ def main(
     def decorate(task: Callable[[dict[str, Any]], Any]) -> Callable[[], None]:
         @functools.wraps(task)  # Hydra names the job after the wrapped function's module
         def job(cfg: DictConfig) -> Any:
-            with _environment(FULL_ERROR, users_choice):  # what the user chose, also for processes the task starts
-                try:
-                    if prepare is not None:
-                        prepare(cfg)
-                    return task(validate(cfg, config_name, keys))
-                except InputError as error:
-                    with suppress(OSError):  # Hydra has made the run's folder; an empty one is of no use
-                        Path(HydraConfig.get().runtime.output_dir).rmdir()
-                    if users_choice == "1":
-                        raise
-                    raise SystemExit(_refuse(error)) from None
+            if prepare is not None:
+                prepare(cfg)
+            return task(validate(cfg, config_name, keys))
 
         @functools.wraps(task)
         def entry() -> None:
-            # With this Hydra raises what went wrong; alone it prints and exits with 1 for everything.
-            with _environment(FULL_ERROR, "1"):
-                try:
-                    hydra.main(config_path=str(conf_dir()), config_name=config_name, version_base="1.3")(job)()
-                except CONFIG_ERRORS as error:
-                    if users_choice == "1":
-                        raise
-                    raise SystemExit(_refuse(error)) from None
+            wants_tracebacks = os.environ.get(FULL_ERROR) == "1"
+            try:
+                _run(job, config_name)
+            except CONFIG_ERRORS as error:
+                if wants_tracebacks:
+                    raise
+                print(f"error: {_explain(error)}", file=sys.stderr)
+                raise SystemExit(EXIT_INPUT_ERROR) from None
 
-        users_choice = os.environ.get(FULL_ERROR)
         return entry
 
     return decorate
 
 
-def _refuse(error: Exception) -> int:
-    print(f"error: {_explain(error)}", file=sys.stderr)
-    return EXIT_INPUT_ERROR
+def _run(job: Callable[[DictConfig], Any], config_name: str) -> None:
+    """``hydra.main``, but every exception comes out: alone Hydra prints it and exits with 1, whatever went wrong."""
+    users_choice = os.environ.get(FULL_ERROR)
+    refused: list[Exception] = []
+
+    @functools.wraps(job)
+    def guarded(cfg: DictConfig) -> Any:
+        with _environment(FULL_ERROR, users_choice):  # also for processes that the job starts
+            try:
+                return job(cfg)
+            except CONFIG_ERRORS as error:
+                with suppress(OSError):  # Hydra has made the run's folder; an empty one is of no use
+                    Path(HydraConfig.get().runtime.output_dir).rmdir()
+                refused.append(error)
+                raise _Refused from None  # not an Exception, of which Hydra would speak
+
+    with _environment(FULL_ERROR, "1"):
+        try:
+            hydra.main(config_path=str(conf_dir()), config_name=config_name, version_base="1.3")(guarded)()
+        except _Refused:
+            raise refused[0] from None
+
+
+class _Refused(BaseException):
+    """Carries an ``InputError`` past Hydra."""
 
 
 @contextmanager
@@ -168,7 +181,9 @@ def _explain(error: Exception) -> str:
         return f"{error.override}: not an override ({reason}); write key=value, and quotes around unusual values"
     cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
     if not isinstance(cause, OmegaConfBaseException):
-        return str(error).strip()
+        return (
+            str(error).rpartition(f"{InputError.__module__}.{InputError.__name__}: ")[2].strip()
+        )  # of a loader's worker
     if isinstance(cause, ConfigKeyError | ConfigAttributeError) and isinstance(cause.parent_node, DictConfig):
         known = [str(name) for name in cause.parent_node if name != "hydra"]
         new = (

@@ -31,9 +31,8 @@ KEYS = frozenset(
 def take_from_checkpoint(cfg: DictConfig) -> None:
     """Fills in what the command line left to the checkpoint; data sets refer to these values."""
     trained = read_checkpoint(cfg.checkpoint)["rtmo"]["config"]
-    if cfg.data is None and any(
-        override.startswith("paths.data_dir=") for override in HydraConfig.get().overrides.task
-    ):
+    overrides = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    if cfg.data is None and any(override.startswith("paths.data_dir=") for override in overrides):
         raise InputError("paths.data_dir: read only together with data=...; without it the checkpoint names the files")
     for name in ("image_size", "data"):
         if cfg[name] is None:

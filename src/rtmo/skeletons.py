@@ -6,6 +6,8 @@ The width of the head, horizontal flips, the OKS losses, the metric and the draw
 from dataclasses import dataclass
 from functools import cached_property
 
+from rtmo.errors import InputError
+
 
 @dataclass(frozen=True)
 class KeypointSet:
@@ -110,8 +112,8 @@ def keypoint_set(name: str) -> KeypointSet:
     """The built-in set of that name.
 
     Raises:
-        ValueError: If there is none.
+        InputError: If there is none.
     """
     if name not in KEYPOINT_SETS:
-        raise ValueError(f"skeleton={name!r} is not a built-in keypoint set; choose one of {sorted(KEYPOINT_SETS)}")
+        raise InputError(f"skeleton={name!r} is not a built-in keypoint set; choose one of {sorted(KEYPOINT_SETS)}")
     return KEYPOINT_SETS[name]

@@ -33,6 +33,7 @@ KEYS = frozenset(
 POINTLESS_WARNINGS = (
     "Experiment logs directory .* exists and is not empty",  # it is the run's folder
     r".isinstance\(treespec, LeafSpec\). is deprecated",  # in its own code
+    "The dirpath has changed from",  # a run that goes on from a checkpoint has a folder of its own
     "The number of training batches .* is smaller than the logging interval",
     "The '.*_dataloader' does not have many workers",
 )
@@ -60,6 +61,8 @@ def train(cfg: Mapping[str, Any], overrides: Sequence[str] = (), chosen_recipe: 
     Raises:
         InputError: If something the config asks for cannot be had.
     """
+    if not isinstance(cfg["seed"], int) or cfg["seed"] < 0:
+        raise InputError(f"seed: expected a whole number from 0 on, got {cfg['seed']!r}")
     if cfg["pretrained"] is not None:
         raise InputError(f"pretrained={cfg['pretrained']}: only null, fresh weights, is there yet")
     if cfg["ckpt_path"] is not None and not Path(cfg["ckpt_path"]).is_file():
@@ -131,7 +134,7 @@ def print_start(
         "batch": str(plan),
         "rate": f"{cfg['optimizer'].get('lr', 0) * plan.lr_scale:.4g} at most, {cfg['trainer']['max_epochs']} epochs",
         "model": f"{counts['total']:,} parameters ({parts}), {counts['training_only']:,} of them for training only",
-        "weights": "fresh",
+        "weights": "fresh" if cfg["ckpt_path"] is None else f"of {cfg['ckpt_path']}, which the run goes on from",
         "folder": cfg["paths"]["output_dir"],
     }
     console.print(f"[bold]{cfg['model_name']} on {cfg['data_name']}[/bold]")

@@ -1,0 +1,155 @@
+"""Exit codes and messages of the entry points, as a shell sees them."""
+
+import subprocess
+import sys
+
+import pytest
+from hydra.errors import ConfigCompositionException
+
+from rtmo import evaluate, train
+from rtmo.config import conf_dir
+from rtmo.errors import InputError
+
+TINY = ("model=rtmo_n", "data=synthetic", "trainer=cpu", "image_size=[64,64]", "data.train.num_images=4")
+
+
+@pytest.fixture
+def call(monkeypatch, capsys, tmp_path):
+    """Calls an entry point in an empty folder; gives its exit code and what it printed on stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+
+    def run(entry, *arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["rtmo", *arguments])
+        try:
+            entry()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code or 0
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["optimizer.lrr=1"], "optimizer.lrr: no such key; did you mean 'lr'?"),
+        (["model=rtmo_x"], "model=rtmo_x: no such choice; model may be rtmo_l, rtmo_m,"),
+        (["recipe=quick"], "say recipe=fast"),
+        (["image_size=[100,64]"], "image_size must be (height, width) in multiples of 32, got 100 x 64"),
+        (["skeleton=coco18"], "skeleton='coco18' is not a built-in keypoint set"),
+        (["ckpt_path=nowhere.ckpt"], "ckpt_path=nowhere.ckpt: no such file"),
+        (["pretrained=yes"], "pretrained=yes: only null"),
+        (["seed=x"], "seed: expected a whole number"),
+        (["criterion.assigner.topk=0"], "criterion.assigner: topk must be"),
+    ],
+)
+def test_what_cannot_be_used_ends_with_one_message_and_exit_code_2(call, tmp_path, arguments, message):
+    code, _, stderr = call(train.main, *TINY, *arguments)
+    assert code == 2
+    assert message in stderr
+    assert "Traceback" not in stderr
+    assert stderr.startswith("error: ")
+    assert len(stderr.splitlines()) == 1
+    assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_missing_data_is_named_with_the_way_out(call):
+    code, _, stderr = call(train.main, "paths.data_dir=nowhere")
+    assert code == 2
+    assert "data.train: " in stderr
+    assert "there is no file nowhere/coco/annotations/person_keypoints_train2017.json" in stderr
+    assert "data=synthetic" in stderr
+
+
+def test_a_sweep_stops_at_what_cannot_be_used(call):
+    code, _, stderr = call(train.main, "-m", "model=rtmo_n,rtmo_s", "data=synthetic", "criterion.assigner.topk=0")
+    assert code == 2
+    assert "error: criterion.assigner: topk must be" in stderr
+    assert "Traceback" not in stderr
+
+
+def test_a_mistake_of_ours_keeps_its_traceback_and_exits_with_1(call, monkeypatch):
+    def broken(*_args, **_kwargs):
+        raise KeyError("our mistake")
+
+    monkeypatch.setattr(train, "train", broken)
+    with pytest.raises(KeyError, match="our mistake"):  # Python prints it and exits with 1
+        call(train.main, *TINY)
+
+
+def test_every_error_keeps_its_traceback_if_asked_for(call, monkeypatch):
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(ConfigCompositionException, match=r"Could not override 'optimizer\.lrr'"):
+        call(train.main, *TINY, "optimizer.lrr=1")
+    with pytest.raises(InputError, match="no such file"):
+        call(train.main, *TINY, "ckpt_path=nowhere.ckpt")
+
+
+def test_a_refused_run_leaves_no_folder(call, tmp_path):
+    assert call(train.main, *TINY, "ckpt_path=nowhere.ckpt")[0] == 2
+    assert not [path for path in (tmp_path / "outputs").rglob("*") if path.name[:2] == "20"]
+
+
+def test_help_is_a_page_with_the_current_values(call):
+    code, page, _ = call(train.main, "model=rtmo_t", "--help")
+    assert code == 0
+    assert "[416, 416]" in page
+    assert "$" not in page
+    assert len(page.splitlines()) < 60
+    assert max(map(len, page.splitlines())) <= 120
+    code, page, _ = call(evaluate.main, "--help")
+    assert code == 0
+    assert "checkpoint=" in page
+
+
+def test_the_config_is_shown_without_a_run(call):
+    code, shown, _ = call(train.main, "model=rtmo_t", "paths.output_dir=out", "--cfg", "job", "--resolve")
+    assert code == 0
+    assert "recipe: published" in shown
+    assert "- 416" in shown
+
+
+def test_a_sweep_runs_every_job(call, monkeypatch):
+    jobs = []
+    monkeypatch.setattr(train, "train", lambda cfg, **_: jobs.append((cfg["model_name"], cfg["seed"])) or 0.5)
+    assert call(train.main, "-m", "model=rtmo_n,rtmo_s", "seed=1,2", "data=synthetic")[0] == 0
+    assert jobs == [("rtmo_n", 1), ("rtmo_n", 2), ("rtmo_s", 1), ("rtmo_s", 2)]
+
+
+def test_tab_completion_offers_choices(call, monkeypatch):
+    monkeypatch.setenv("COMP_LINE", "rtmo-train model=rtmo_")
+    _, offered, _ = call(train.main, "-sc", "query=bash")
+    assert "model=rtmo_l" in offered.split()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "checkpoint: has no value; give checkpoint=..."),
+        (["checkpoint=nowhere.ckpt"], "checkpoint=nowhere.ckpt: no such file"),
+        ([f"checkpoint={conf_dir() / 'train.yaml'}"], "not a checkpoint"),
+        (["checkpoint=x", "batchsize=3"], "batchsize: no such key; did you mean 'batch_size'?"),
+    ],
+)
+def test_evaluate_refuses_what_is_no_checkpoint(call, arguments, message):
+    code, _, stderr = call(evaluate.main, *arguments)
+    assert code == 2
+    assert message in stderr
+    assert len(stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_exit_codes_reach_the_shell(tmp_path):
+    def shell(*arguments: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "rtmo.train", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert shell("--help").returncode == 0
+    refused = shell("optimizer.lrr=1")
+    assert refused.returncode == 2
+    assert refused.stderr == "error: optimizer.lrr: no such key; did you mean 'lr'? " + (
+        "(+optimizer.lrr=... passes an argument that conf/ does not list)\n"
+    )

@@ -1,0 +1,82 @@
+"""What a run leaves behind, and that a checkpoint gives the AP that training reported."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from rtmo.config import compose, validate
+from rtmo.evaluate import KEYS as EVALUATE_KEYS
+from rtmo.evaluate import evaluate, take_from_checkpoint
+from rtmo.train import KEYS, train
+
+FIGURES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
+TINY = (
+    *("model=rtmo_n", "data=synthetic", "trainer=cpu", "image_size=[64,64]", "model.widen_factor=0.125"),
+    *("data.train.num_images=4", "data.val.num_images=3", "data.batch_size=2", "data.num_workers=0"),
+    *("trainer.max_epochs=2", "trainer.check_val_every_n_epoch=1", "trainer.log_every_n_steps=1"),
+)
+
+
+def run(folder: Path, *overrides: str) -> dict:
+    cfg = validate(compose("train", [*TINY, f"paths.output_dir={folder}", *overrides]), "train", KEYS)
+    train(cfg, overrides=list(overrides), chosen_recipe="rtmo_n_synthetic")
+    return cfg
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    return folder, run(folder, "module.score_thr=0.001")
+
+
+def test_the_folder_holds_what_is_needed_to_compare_runs(finished):
+    folder, cfg = finished
+    assert {file.name for file in folder.iterdir()} == {
+        *("config.yaml", "environment.json", "metrics.csv", "summary.json", "checkpoints", "images"),
+    }
+    assert {file.name for file in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert yaml.safe_load((folder / "config.yaml").read_text()) == cfg
+    environment = json.loads((folder / "environment.json").read_text())
+    assert environment["overrides"] == ["module.score_thr=0.001"]
+    assert environment["packages"]["torch"] == torch.__version__
+    assert {"commit", "python", "platform", "device"} <= environment.keys()
+
+
+def test_metrics_go_by_their_names(finished):
+    folder, _ = finished
+    metrics = json.loads((folder / "summary.json").read_text())["metrics"]
+    assert {f"val/{name}" for name in FIGURES} <= metrics.keys()
+    assert {"train/loss", "train/loss_oks", "train/loss_mle", "train/pose_oks"} <= metrics.keys()
+    rows = list(csv.DictReader((folder / "metrics.csv").read_text().splitlines()))
+    assert {"epoch", "step", "train/loss", "val/AP"} <= rows[0].keys()
+    assert sum(row["val/AP"] != "" for row in rows) == 2
+
+
+def test_a_checkpoint_is_plain_and_knows_its_network(finished):
+    folder, cfg = finished
+    checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    assert checkpoint["rtmo"] == {"config": cfg, "skeleton": "coco17"}
+
+
+def test_evaluating_gives_the_ap_that_training_reported(finished, tmp_path):
+    folder, _ = finished
+    reported = json.loads((folder / "summary.json").read_text())["metrics"]
+    overrides = ["trainer=cpu", "num_workers=0", "batch_size=1", f"paths.output_dir={tmp_path / 'scores'}"]
+    cfg = compose("evaluate", [*overrides, f"checkpoint={folder / 'checkpoints' / 'last.ckpt'}"])
+    take_from_checkpoint(cfg)
+    scores = evaluate(validate(cfg, "evaluate", EVALUATE_KEYS))
+    assert scores == pytest.approx({name: reported[f"val/{name}"] for name in FIGURES}, abs=1e-6)
+    results = json.loads((tmp_path / "scores" / "results.json").read_text())
+    assert results
+    assert set(results[0]) == {"image_id", "category_id", "keypoints", "score"}
+    assert json.loads((tmp_path / "scores" / "summary.json").read_text())["metrics"] == scores
+
+
+def test_a_run_goes_on_from_a_checkpoint(finished, tmp_path):
+    folder, _ = finished
+    run(tmp_path, f"ckpt_path={folder / 'checkpoints' / 'last.ckpt'}", "trainer.max_epochs=3", "module.score_thr=0.001")
+    assert json.loads((tmp_path / "summary.json").read_text())["epochs"] == 3
