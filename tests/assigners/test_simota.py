@@ -101,6 +101,24 @@ def test_good_predictions_earn_more_priors(generator) -> None:
     assert (best.gt_index >= 0).sum() == 6
 
 
+def test_contested_priors_go_to_whom_they_suit_best(generator) -> None:
+    """Two people in one place: whoever comes first in the list has no claim to the other's priors."""
+    targets, outputs = make_targets([2], generator), make_outputs(1, generator)
+    targets.visibility.fill_(2)
+    targets.bboxes[0] = torch.tensor([40.0, 40.0, 100.0, 100.0])
+    targets.area[0] = 3600
+    targets.keypoints[0, 0] = targets.keypoints[0, 1] + 4
+    cls_logits, bboxes, _ = predictions(outputs)
+    perfect_for_second = targets.keypoints[:, 1:].expand(1, bboxes.shape[1], -1, -1)
+    simota = SimOTA(oks_sigmas=COCO17.oks_sigmas, use_keypoints_for_center=False)
+    arguments = {"priors": outputs.priors, "strides": outputs.strides}
+    first_alone = simota(cls_logits, bboxes, perfect_for_second, **arguments, targets=subset(targets, 0, [0]))
+    both = simota(cls_logits, bboxes, perfect_for_second, **arguments, targets=targets)
+    contested = first_alone.gt_index >= 0
+    assert contested.any()
+    assert (both.gt_index[contested] == 1).all()
+
+
 @pytest.mark.parametrize("padding", [0, 3])
 def test_nobody_there(generator, padding: int) -> None:
     targets, outputs = make_targets([0, 0], generator, padding=padding), make_outputs(2, generator)
@@ -110,9 +128,9 @@ def test_nobody_there(generator, padding: int) -> None:
 
 
 def test_somebody_far_outside_takes_no_prior(generator) -> None:
-    targets, outputs = make_targets([1, 2], generator), make_outputs(2, generator)
-    targets.bboxes[0] += 1e4
-    targets.keypoints[0] += 1e4
+    targets, outputs = make_targets([1, 2], generator, padding=1), make_outputs(2, generator)
+    targets.bboxes[0, 0] += 1e4  # while what pads the image stays inside
+    targets.keypoints[0, 0] += 1e4
     assignment = assign(SimOTA(oks_sigmas=COCO17.oks_sigmas), outputs, targets)
     assert (assignment.gt_index[0] == -1).all()
     assert (assignment.gt_index[1] >= 0).any()

@@ -110,7 +110,7 @@ class Criterion(nn.Module):
         Args:
             outputs: Of the network, with proxy offsets.
             targets: In px of the network input.
-            dcc: The coordinate classifier, ``(pose_vectors, bboxes, priors, with_sigmas=...) -> codes``.
+            dcc: The coordinate classifier, ``(pose_vectors, bboxes, priors, with_sigmas=True) -> codes``.
             phase: Selects the weights.
             ignore_mask: True on unlabeled people; only read in phases that want it.
 
@@ -197,8 +197,8 @@ class Criterion(nn.Module):
     ) -> CoordinateCodes:
         """What the classifier says at the positives.
 
-        Where there are none it still runs, at one prior whose codes are dropped: distributed training waits for a
-        gradient of every parameter.
+        Where there are none it still runs, at one prior whose codes are dropped. Distributed training waits for a
+        gradient of every parameter, be it zero.
         """
         image, prior, bboxes = positives.image, positives.prior, positives.bboxes
         num = len(positives)
@@ -207,12 +207,7 @@ class Criterion(nn.Module):
             bboxes = bboxes.new_tensor([[0.0, 0.0, 1.0, 1.0]])
         if self.detach_bboxes:
             bboxes = bboxes.detach()
-        codes = dcc(
-            outputs.pose_vectors[image, prior],
-            bboxes,
-            outputs.priors[prior],
-            with_sigmas=self.coordinate_loss.needs_sigmas,
-        )
+        codes = dcc(outputs.pose_vectors[image, prior], bboxes, outputs.priors[prior], with_sigmas=True)
         return CoordinateCodes._make(None if code is None else code[:num].to(bboxes.dtype) for code in codes)
 
     def _positive_losses(
@@ -228,10 +223,13 @@ class Criterion(nn.Module):
             proxy_target = codes.keypoints.detach()
             proxy_error = (positives.proxy.detach() - gt_keypoints).square().sum(dim=-1)
             proxy_share = share * (proxy_error > (proxy_target - gt_keypoints).square().sum(dim=-1))
+        coordinate_loss = self.coordinate_loss(codes, gt_keypoints, positives.gt_area)
+        if codes.pred_sigmas is not None:  # a gradient of zero from losses that have no use for the spread
+            coordinate_loss = coordinate_loss + 0 * codes.pred_sigmas
         losses = {
             "bbox": iou_loss(positives.bboxes, positives.gt_bboxes),
             "vis": visibility_loss(outputs.visibility_logits[image, prior], labeled, positives.annotated),
-            "coordinate": self.coordinate_loss(codes, gt_keypoints, positives.gt_area) * share,
+            "coordinate": coordinate_loss * share,
             "oks": proxy_oks_loss(positives.proxy, proxy_target, positives.gt_area, self.oks_sigmas, proxy_share),
         }
         if settings.bbox_aux_weight:

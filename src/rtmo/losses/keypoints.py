@@ -1,8 +1,7 @@
 """Losses of keypoint coordinates, per keypoint: labels and averaging are the criterion's business.
 
-A coordinate loss is a callable ``(codes, keypoints, area) -> (F, K)`` with a ``name`` for the logs and a flag
-``needs_sigmas`` that asks the classifier for its learned spread. To add one, write such a class and name it in the
-config as ``criterion.coordinate_loss``.
+A coordinate loss is a callable ``(codes, keypoints, area) -> (F, K)`` with a ``name`` for the logs. To add one, write
+such a class and name it in the config as ``criterion.coordinate_loss``.
 """
 
 from collections.abc import Sequence
@@ -26,7 +25,6 @@ class CoordinateLoss(Protocol):
     """What the criterion expects of a loss on the classifier's heatmaps."""
 
     name: str
-    needs_sigmas: bool
 
     def __call__(
         self, codes: CoordinateCodes, keypoints: Float[Tensor, "F K 2"], area: Float[Tensor, " F"]
@@ -54,7 +52,6 @@ class MLELoss:
     """
 
     name = "mle"
-    needs_sigmas = True
 
     def __call__(
         self, codes: CoordinateCodes, keypoints: Float[Tensor, "F K 2"], area: Float[Tensor, " F"]
@@ -88,7 +85,6 @@ class KLDLoss:
     """
 
     name = "kld"
-    needs_sigmas = False
 
     def __init__(self, *, sigma: Sequence[float] = (2.45, 2.83)) -> None:
         if len(sigma) != 2 or min(sigma) <= 0:
