@@ -1,8 +1,11 @@
 """Trains a model: ``python -m rtmo.train``; ``--help`` lists what can be set."""
 
 import functools
+import logging
+import os
 import warnings
 from collections.abc import Mapping, Sequence
+from importlib import import_module  # wandb is slow to import and seldom wanted
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +41,8 @@ POINTLESS_WARNINGS = (
     "The '.*_dataloader' does not have many workers",
 )
 SCORES = ("AP", "AP50", "AP75", "APM", "APL", "AR")
+
+log = logging.getLogger(__name__)
 
 
 @config.main("train", KEYS)
@@ -80,9 +85,8 @@ def train(cfg: Mapping[str, Any], overrides: Sequence[str] = (), chosen_recipe: 
     try:
         trainer.fit(module, datamodule=datamodule, ckpt_path=cfg["ckpt_path"], weights_only=True)
     finally:
-        for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                logger.experiment.finish()  # the next job of a sweep in this process starts its own
+        if any(isinstance(logger, WandbLogger) for logger in trainer.loggers):
+            import_module("wandb").finish()  # the next job of a sweep in this process starts its own
     scores = {
         name.removeprefix("val/"): float(value)
         for name, value in trainer.callback_metrics.items()
@@ -101,7 +105,7 @@ def build_trainer(cfg: Mapping[str, Any], skeleton: KeypointSet, callbacks: Sequ
     for message in POINTLESS_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
     named = build(cfg["callbacks"], "callbacks", skeleton)
-    loggers = build(cfg["logger"], "logger")
+    loggers = build(offline_without_account(cfg["logger"]), "logger")
     try:
         return build(
             cfg["trainer"],
@@ -111,6 +115,17 @@ def build_trainer(cfg: Mapping[str, Any], skeleton: KeypointSet, callbacks: Sequ
         )
     except MisconfigurationException as error:
         raise InputError(f"trainer: {error}") from error
+
+
+def offline_without_account(loggers: Mapping[str, Any]) -> dict[str, Any]:
+    """The loggers, W&B set to offline if nobody is logged in: it would stop and ask."""
+    chosen = loggers.get("wandb")
+    if chosen is None or chosen.get("offline") or "WANDB_MODE" in os.environ:
+        return dict(loggers)
+    if import_module("wandb").login(prompt=False):
+        return dict(loggers)
+    log.warning("W&B: no account on this machine, so the run is logged offline; `wandb sync` sends it later")
+    return {**loggers, "wandb": {**chosen, "mode": "offline"}}
 
 
 def build_module(cfg: Mapping[str, Any], skeleton: KeypointSet, lr_scale: float = 1.0) -> PoseModule:
