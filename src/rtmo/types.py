@@ -182,10 +182,6 @@ class CoordinateCodes(NamedTuple):
     pred_sigmas: Float[Tensor, "F K"] | None
 
 
-# (pose_vectors (F, D), bboxes (F, 4), priors (F, 2)) -> codes. Losses take the classifier as such a callable.
-CoordinateClassifier = Callable[[Tensor, Tensor, Tensor], CoordinateCodes]
-
-
 _Record = TypeVar("_Record")
 
 

@@ -9,8 +9,6 @@ from golden import largest_difference, relative_difference, tiny_model
 from torch import Tensor
 from torch.nn import functional
 
-import rtmo.models.dcc
-import rtmo.ops.positions
 from rtmo.assigners.simota import SimOTA
 from rtmo.losses.boxes import iou_loss
 from rtmo.losses.classification import varifocal_loss, visibility_loss
@@ -284,8 +282,7 @@ def compare_losses(losses: dict[str, Tensor], arrays: np.lib.npyio.NpzFile, vari
 
 
 @pytest.mark.parametrize("variant", ["A64", "B64", "C64"])
-def test_gradients(golden_dir, arrays, images, targets, ignore_mask, monkeypatch, variant: str) -> None:
-    use_rounded_frequencies(monkeypatch)
+def test_gradients(golden_dir, arrays, images, targets, ignore_mask, variant: str) -> None:
     model = tiny_model(golden_dir).train().double()
     outputs = model(images.double(), with_proxy=True)
     losses = make_criterion(variant).double()(outputs, targets, model.dcc, phase_of(variant), ignore_mask)
@@ -301,16 +298,3 @@ def test_gradients(golden_dir, arrays, images, targets, ignore_mask, monkeypatch
     for key in stored:
         ours = gradients[rename_reference_key(key.removeprefix(f"{variant}/grad/"))]
         assert largest_difference(ours, arrays[key]) < GRADIENT_TOLERANCE, key
-
-
-def use_rounded_frequencies(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The reference stores the divisors of its sine codes in float32 before it turns to float64."""
-
-    def sine_encoding(positions: Tensor, num_features: int, temperature: float) -> Tensor:
-        half = num_features // 2
-        divisors = temperature ** (torch.arange(half, dtype=torch.float32) / half)
-        angles = positions[..., None] / divisors.to(positions.dtype)
-        return torch.cat((angles.cos(), angles.sin()), dim=-1)
-
-    for module in (rtmo.models.dcc, rtmo.ops.positions):
-        monkeypatch.setattr(module, "sine_encoding", sine_encoding)

@@ -197,18 +197,12 @@ class Criterion(nn.Module):
     ) -> CoordinateCodes:
         """What the classifier says at the positives.
 
-        Where there are none it still runs, at one prior whose codes are dropped. Distributed training waits for a
-        gradient of every parameter, be it zero.
+        It runs even where there are none: distributed training waits for a gradient of every parameter, be it zero.
         """
-        image, prior, bboxes = positives.image, positives.prior, positives.bboxes
-        num = len(positives)
-        if num == 0:
-            image = prior = image.new_zeros(1)
-            bboxes = bboxes.new_tensor([[0.0, 0.0, 1.0, 1.0]])
-        if self.detach_bboxes:
-            bboxes = bboxes.detach()
+        image, prior = positives.image, positives.prior
+        bboxes = positives.bboxes.detach() if self.detach_bboxes else positives.bboxes
         codes = dcc(outputs.pose_vectors[image, prior], bboxes, outputs.priors[prior], with_sigmas=True)
-        return CoordinateCodes._make(None if code is None else code[:num].to(bboxes.dtype) for code in codes)
+        return CoordinateCodes._make(None if code is None else code.to(bboxes.dtype) for code in codes)
 
     def _positive_losses(
         self, outputs: HeadOutputs, positives: Positives, codes: CoordinateCodes, settings: PhaseLosses

@@ -109,7 +109,7 @@ class DynamicCoordinateClassifier(nn.Module):
     def keypoint_features(self, pose_vectors: Float[Tensor, "F D"]) -> Float[Tensor, "F K D2"]:
         """Keypoint features of each person after they have seen one another."""
         features = self.keypoint_fc(pose_vectors)
-        if self.training and len(features) == 1:  # one person has no batch statistics: use the running ones
+        if self.training and len(features) < 2:  # one person has no batch statistics: use the running ones
             bn = self.keypoint_bn
             features = nn.functional.batch_norm(
                 features, bn.running_mean, bn.running_var, bn.weight, bn.bias, training=False, eps=bn.eps

@@ -19,8 +19,9 @@ def sine_encoding(
     and sines stand one after the other, as in the published weights, where the paper interleaves them.
     """
     half = num_features // 2
-    exponents = torch.arange(half, device=positions.device, dtype=positions.dtype) / half
-    angles = positions[..., None] / temperature**exponents
+    # float32 whatever the positions are, as the published weights were trained
+    wavelengths = temperature ** (torch.arange(half, device=positions.device, dtype=torch.float32) / half)
+    angles = positions[..., None] / wavelengths.to(positions.dtype)
     return torch.cat((angles.cos(), angles.sin()), dim=-1)
 
 

@@ -1,0 +1,122 @@
+"""Whole runs of a very small network: what must not depend on workers, interruptions or luck."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from rtmo.config import compose, validate
+from rtmo.train import KEYS, train
+
+TINY = (
+    "experiment=demo",
+    "image_size=[64,64]",
+    "model.widen_factor=0.125",
+    "model.hidden_dim=32",
+    "model.ffn_dim=64",
+    "model.dcc_dim=16",
+    "model.attention_dim=16",
+    "data.train.num_images=12",
+    "data.val.num_images=4",
+    "data.batch_size=4",
+    "data.num_workers=0",
+    "trainer.max_epochs=4",
+    "trainer.check_val_every_n_epoch=1",
+    "trainer.log_every_n_steps=1",
+    "phases.refine_start=0.5",
+    "phases.light_start=0.75",
+    "callbacks.images.num_images=2",
+)
+
+
+def run(folder: Path, *overrides: str) -> Path:
+    """Trains in this process and gives the run's folder."""
+    cfg = compose("train", [*TINY, f"paths.output_dir={folder}", *overrides])
+    train(validate(cfg, "train", KEYS))
+    return folder
+
+
+def losses(folder: Path) -> list[str]:
+    with (folder / "metrics.csv").open() as lines:
+        return [row["train/loss"] for row in csv.DictReader(lines) if row["train/loss"]]
+
+
+def checkpoint(folder: Path, name: str = "last") -> dict:
+    return torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True)
+
+
+def assert_same(a: object, b: object, where: str = "") -> None:
+    """Equality of nested containers, to the bit."""
+    assert type(a) is type(b), where
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b), where
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys(), where
+        for key in a:
+            assert_same(a[key], b[key], f"{where}/{key}")
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b), where
+        for index, (left, right) in enumerate(zip(a, b, strict=True)):
+            assert_same(left, right, f"{where}/{index}")
+    else:
+        assert a == b, where
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nobody interrupted, with a checkpoint of every epoch."""
+    every_epoch = ("callbacks.last.save_top_k=-1", "callbacks.last.filename='epoch{epoch}'")
+    return run(tmp_path_factory.mktemp("finished"), *every_epoch)
+
+
+def test_resumed_run_ends_as_the_uninterrupted_one(finished: Path, tmp_path: Path) -> None:
+    """Weights, their average, optimizer and schedule; epoch 1 is the last of phase A, so the phases change after it."""
+    resumed = run(tmp_path, f"ckpt_path={finished / 'checkpoints' / 'epoch1.ckpt'}")
+    whole, parts = checkpoint(finished, "epoch3"), checkpoint(resumed)
+    for part in ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers"):
+        assert_same(whole[part], parts[part], part)
+    assert whole["global_step"] == parts["global_step"] == 12
+    assert losses(finished)[6:] == losses(resumed)
+    state = whole["state_dict"]
+    assert any(not torch.equal(state[name], value) for name, value in whole["current_model_state"].items())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_workers", [1, 3])
+def test_losses_do_not_depend_on_workers(finished: Path, tmp_path: Path, num_workers: int) -> None:
+    other = run(tmp_path, f"data.num_workers={num_workers}")
+    assert len(losses(finished)) == 12
+    assert losses(other) == losses(finished)
+    assert_same(checkpoint(other)["state_dict"], checkpoint(finished, "epoch3")["state_dict"])
+
+
+def test_another_seed_is_another_run(finished: Path, tmp_path: Path) -> None:
+    other = run(tmp_path, "seed=1", "trainer.max_epochs=1", "phases.refine_start=1.0", "phases.light_start=1.0")
+    assert losses(other)[0] != losses(finished)[0]
+
+
+def test_everything_a_run_needs_to_be_compared_is_in_its_folder(finished: Path) -> None:
+    for name in ("config.yaml", "environment.json", "metrics.csv", "summary.json", "checkpoints/best.ckpt"):
+        assert (finished / name).is_file()
+    assert list((finished / "images").glob("*.png"))
+    summary = json.loads((finished / "summary.json").read_text())
+    assert summary["epochs"] == 4
+    assert summary["steps"] == 12
+    assert summary["images_per_second"] > 0
+    assert summary["peak_memory_mib"] > 0
+    assert set(summary["metrics"]) >= {"val/AP", "val/AR", "train/loss", "train/loss_mle", "train/pose_oks"}
+
+
+def test_checkpoint_carries_config_and_skeleton(finished: Path) -> None:
+    record = checkpoint(finished, "best")["rtmo"]
+    assert record["skeleton"] == "coco17"
+    assert record["config"]["model"]["widen_factor"] == 0.125
+
+
+def test_every_phase_was_met(finished: Path) -> None:
+    """The L1 loss of phase C is the last epoch's alone where the recipe gives the other phases none."""
+    with (finished / "metrics.csv").open() as lines:
+        rows = [row for row in csv.DictReader(lines) if row["train/loss"]]
+    assert len({row["train/loss_bbox_aux"] for row in rows}) > 1
