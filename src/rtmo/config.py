@@ -14,10 +14,10 @@ from typing import Any, cast
 import hydra
 import yaml
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import CompactHydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException
 
+from rtmo.config_errors import CONFIG_ERRORS, explain
 from rtmo.errors import InputError
 from rtmo.targets import build, check_targets, did_you_mean
 
@@ -25,7 +25,6 @@ __all__ = ["build", "compose", "conf_dir", "main", "validate"]
 
 EXIT_INPUT_ERROR = 2
 FULL_ERROR = "HYDRA_FULL_ERROR"
-CONFIG_ERRORS = (InputError, CompactHydraException, OmegaConfBaseException, yaml.YAMLError)
 
 
 def conf_dir() -> Path:
@@ -56,7 +55,7 @@ def compose(config_name: str = "train", overrides: Sequence[str] = ()) -> DictCo
         with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
             return hydra.compose(config_name, list(overrides))
     except CONFIG_ERRORS as error:
-        raise InputError(_explain(error)) from error
+        raise InputError(explain(error)) from error
 
 
 def validate(cfg: DictConfig, config_name: str, keys: Collection[str]) -> dict[str, Any]:
@@ -76,7 +75,7 @@ def validate(cfg: DictConfig, config_name: str, keys: Collection[str]) -> dict[s
     try:
         plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise InputError(_explain(error)) from error
+        raise InputError(explain(error)) from error
     plain = cast(dict[str, Any], plain)
     for key in plain:
         if key not in keys:
@@ -120,7 +119,7 @@ def main(
             except CONFIG_ERRORS as error:
                 if wants_tracebacks:
                     raise
-                print(f"error: {_explain(error)}", file=sys.stderr)
+                print(f"error: {explain(error)}", file=sys.stderr)
                 raise SystemExit(EXIT_INPUT_ERROR) from None
 
         return entry
@@ -170,43 +169,6 @@ def _set_environment(name: str, value: str | None) -> None:
         os.environ.pop(name, None)
     else:
         os.environ[name] = value
-
-
-def _explain(error: Exception) -> str:
-    """One message for what Hydra, OmegaConf or PyYAML refuse, with the fix."""
-    if isinstance(error, MissingConfigException):
-        return _explain_choice(error)
-    if isinstance(error, OverrideParseException):
-        reason = error.message.splitlines()[0]
-        return f"{error.override}: not an override ({reason}); write key=value, and quotes around unusual values"
-    cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
-    if not isinstance(cause, OmegaConfBaseException):
-        return (
-            str(error).rpartition(f"{InputError.__module__}.{InputError.__name__}: ")[2].strip()
-        )  # of a loader's worker
-    if isinstance(cause, ConfigKeyError | ConfigAttributeError) and isinstance(cause.parent_node, DictConfig):
-        known = [str(name) for name in cause.parent_node if name != "hydra"]
-        new = (
-            f" (+{cause.full_key}=... passes an argument that conf/ does not list)"
-            if "." in str(cause.full_key)
-            else ""
-        )
-        return f"{cause.full_key}: no such key; {did_you_mean(str(cause.key), known)}{new}"
-    if isinstance(cause, MissingMandatoryValue):
-        return f"{cause.full_key}: has no value; give {cause.full_key}=..."
-    return f"{cause.full_key}: {str(cause).splitlines()[0]}"
-
-
-def _explain_choice(error: MissingConfigException) -> str:
-    group, _, choice = str(error.missing_cfg_file).rpartition("/")
-    if group == "recipe":
-        return (
-            f"no recipe for the pair {choice} of model and data; say recipe=fast (for few steps, small batches and "
-            f"small data) or recipe=published, or add conf/recipe/{choice}.yaml"
-        )
-    if error.options is None:
-        return str(error).strip()
-    return f"{group}={choice}: no such choice; {group} may be {', '.join(sorted(error.options))}"
 
 
 def _declared(section: str, config_name: str) -> set[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from lightning import Trainer, seed_everything
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
@@ -36,6 +37,7 @@ KEYS = frozenset(
 POINTLESS_WARNINGS = (
     "Experiment logs directory .* exists and is not empty",  # it is the run's folder
     r".isinstance\(treespec, LeafSpec\). is deprecated",  # in its own code
+    "It is recommended to use .*'val/.* sync_dist=True",  # the metric has gathered all ranks
     "The dirpath has changed from",  # a run that goes on from a checkpoint has a folder of its own
     "The number of training batches .* is smaller than the logging interval",
     "The '.*_dataloader' does not have many workers",
@@ -49,16 +51,20 @@ log = logging.getLogger(__name__)
 def main(cfg: dict[str, Any]) -> float | None:
     """Trains; the returned AP is what a sweeper maximises."""
     run = HydraConfig.get()
-    return train(cfg, overrides=list(run.overrides.task), chosen_recipe=run.runtime.choices["recipe"])
+    recipe = run.runtime.choices["recipe"]
+    return train(cfg, overrides=run.overrides.task, chosen_recipe=recipe, sweep=run.mode is RunMode.MULTIRUN)
 
 
-def train(cfg: Mapping[str, Any], overrides: Sequence[str] = (), chosen_recipe: str = "") -> float | None:
+def train(
+    cfg: Mapping[str, Any], overrides: Sequence[str] = (), chosen_recipe: str = "", sweep: bool = False
+) -> float | None:
     """Trains a model from a resolved config.
 
     Args:
         cfg: As ``rtmo.config.validate`` returns it.
         overrides: What the command line changed, for the record.
         chosen_recipe: The file of conf/recipe that was chosen, for the log.
+        sweep: Whether this is one of several runs of a command.
 
     Returns:
         The last ``val/AP``; None if the run did not validate.
@@ -66,17 +72,17 @@ def train(cfg: Mapping[str, Any], overrides: Sequence[str] = (), chosen_recipe: 
     Raises:
         InputError: If something the config asks for cannot be had.
     """
-    if not isinstance(cfg["seed"], int) or cfg["seed"] < 0:
-        raise InputError(f"seed: expected a whole number from 0 on, got {cfg['seed']!r}")
-    if cfg["pretrained"] is not None:
-        raise InputError(f"pretrained={cfg['pretrained']}: only null, fresh weights, is there yet")
-    if cfg["ckpt_path"] is not None and not Path(cfg["ckpt_path"]).is_file():
-        raise InputError(f"ckpt_path={cfg['ckpt_path']}: no such file; give a checkpoint to resume from, or null")
+    check_values(cfg)
     seed_everything(cfg["seed"], workers=True, verbose=False)
     skeleton = keypoint_set(cfg["skeleton"])
     datamodule = build(cfg["data"], "data", skeleton)
     record = RunRecord(config=cfg, skeleton=skeleton.name, overrides=overrides)
     trainer = build_trainer(cfg, skeleton, [record])
+    if sweep and trainer.world_size > 1 and trainer.strategy.launcher is not None:
+        raise InputError(
+            f"trainer.devices: Lightning would start each of {trainer.world_size} processes with the whole sweep; "
+            "sweep (-m) with trainer.devices=1, or give every run a command of its own"
+        )
     plan = plan_batch(cfg["data"]["batch_size"], trainer.world_size, cfg["nominal_batch"])
     trainer.accumulate_grad_batches = plan.accumulate
     module = build_module(cfg, skeleton, lr_scale=plan.lr_scale)
@@ -94,6 +100,16 @@ def train(cfg: Mapping[str, Any], overrides: Sequence[str] = (), chosen_recipe: 
     }
     print_scores(console, scores, "last validation", cfg["paths"]["output_dir"])
     return scores.get("AP")
+
+
+def check_values(cfg: Mapping[str, Any]) -> None:
+    """Refuses top-level values that no constructor would."""
+    if not isinstance(cfg["seed"], int) or cfg["seed"] < 0:
+        raise InputError(f"seed: expected a whole number from 0 on, got {cfg['seed']!r}")
+    if cfg["pretrained"] is not None:
+        raise InputError(f"pretrained={cfg['pretrained']}: only null, fresh weights, is there yet")
+    if cfg["ckpt_path"] is not None and not Path(cfg["ckpt_path"]).is_file():
+        raise InputError(f"ckpt_path={cfg['ckpt_path']}: no such file; give a checkpoint to resume from, or null")
 
 
 def build_trainer(cfg: Mapping[str, Any], skeleton: KeypointSet, callbacks: Sequence[Callback] = ()) -> Trainer:

@@ -1,0 +1,44 @@
+"""What Hydra, OmegaConf and PyYAML refuse, in one sentence with the fix."""
+
+import yaml
+from hydra.errors import CompactHydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
+
+from rtmo.errors import InputError
+from rtmo.targets import did_you_mean
+
+CONFIG_ERRORS = (InputError, CompactHydraException, OmegaConfBaseException, yaml.YAMLError)
+
+
+def explain(error: Exception) -> str:
+    """The message for one of ``CONFIG_ERRORS``."""
+    if isinstance(error, MissingConfigException):
+        return _explain_choice(error)
+    if isinstance(error, OverrideParseException):
+        reason = error.message.splitlines()[0]
+        return f"{error.override}: not an override ({reason}); write key=value, and quotes around unusual values"
+    cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
+    if not isinstance(cause, OmegaConfBaseException):
+        # Out of a loader's worker the message comes with the worker's traceback before it.
+        return str(error).rpartition(f"{InputError.__module__}.{InputError.__name__}: ")[2].strip()
+    key = str(cause.full_key)
+    if isinstance(cause, MissingMandatoryValue):
+        return f"{key}: has no value; give {key}=..."
+    if isinstance(cause, ConfigKeyError | ConfigAttributeError) and isinstance(cause.parent_node, DictConfig):
+        known = [str(name) for name in cause.parent_node if name != "hydra"]
+        hint = f" (+{key}=... passes an argument that conf/ does not list)" if "." in key else ""
+        return f"{key}: no such key; {did_you_mean(str(cause.key), known)}{hint}"
+    return f"{key}: {str(cause).splitlines()[0]}"
+
+
+def _explain_choice(error: MissingConfigException) -> str:
+    group, _, choice = str(error.missing_cfg_file).rpartition("/")
+    if group == "recipe":
+        return (
+            f"no recipe for the pair {choice} of model and data; say recipe=fast (for few steps, small batches and "
+            f"small data) or recipe=published, or add conf/recipe/{choice}.yaml"
+        )
+    if error.options is None:
+        return str(error).strip()
+    return f"{group}={choice}: no such choice; {group} may be {', '.join(sorted(error.options))}"
