@@ -163,7 +163,7 @@ class Poses:
 
 
 class CoordinateCodes(NamedTuple):
-    """What the Dynamic Coordinate Classifier says about some people (paper, section 3.2).
+    """What the Dynamic Coordinate Classifier says about some people (paper, section 3.1).
 
     Attributes:
         heatmap_x: Probability of each horizontal bin.

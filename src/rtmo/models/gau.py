@@ -1,6 +1,6 @@
 """Gated attention unit: lets the keypoints of one person look at each other.
 
-Reference: Transformer Quality in Linear Time (arXiv:2202.10447), with squared-ReLU attention; RTMO section 3.2.
+Reference: Transformer Quality in Linear Time (arXiv:2202.10447), with squared-ReLU attention; RTMO section 3.1.
 """
 
 import torch

@@ -1,6 +1,6 @@
 """RTMO's dense head: what each grid point says about the person it sees.
 
-Reference: RTMO (arXiv:2312.07526), section 3.1; the published code's layout, levels share no weights.
+Reference: RTMO (arXiv:2312.07526), section 3; the published code's layout, levels share no weights.
 """
 
 import math

@@ -1,6 +1,6 @@
 """Hybrid encoder: one transformer layer on the coarsest map, then top-down and bottom-up fusion of the levels.
 
-Reference: RT-DETR (arXiv:2304.08069); RTMO (arXiv:2312.07526), section 3.1.
+Reference: RT-DETR (arXiv:2304.08069); RTMO (arXiv:2312.07526), section 3.
 """
 
 from collections.abc import Sequence

@@ -15,7 +15,7 @@ def sine_encoding(
         num_features: Even; half are cosines.
         temperature: Base of the frequencies: 300 in the coordinate classifier, 10000 in the encoder.
 
-    Reference: Vaswani et al. (2017); the coordinate code of RTMO (arXiv:2312.07526, section 3.2). The blocks of cosines
+    Reference: Vaswani et al. (2017); the coordinate code of RTMO (arXiv:2312.07526, section 3.1). The blocks of cosines
     and sines stand one after the other, as in the published weights, where the paper interleaves them.
     """
     half = num_features // 2
