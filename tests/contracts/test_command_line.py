@@ -1,9 +1,11 @@
 """Exit codes and messages of the entry points, as a shell sees them."""
 
+import logging
 import subprocess
 import sys
 
 import pytest
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException
 
 from rtmo import evaluate, train
@@ -14,7 +16,19 @@ TINY = ("model=rtmo_n", "data=synthetic", "trainer=cpu", "image_size=[64,64]", "
 
 
 @pytest.fixture
-def call(monkeypatch, capsys, tmp_path):
+def process_as_before():
+    """Undoes what Hydra does to the whole process: it sets up logging, and remembers the config."""
+    loggers = logging.getLogger(), logging.getLogger("lightning.pytorch")
+    before = [(logger.handlers[:], logger.level) for logger in loggers]
+    yield
+    for logger, (handlers, level) in zip(loggers, before, strict=True):
+        logger.handlers[:] = handlers
+        logger.setLevel(level)
+    HydraConfig.instance().cfg = None
+
+
+@pytest.fixture
+def call(monkeypatch, capsys, tmp_path, process_as_before):
     """Calls an entry point in an empty folder; gives its exit code and what it printed on stdout and stderr."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
