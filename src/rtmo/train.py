@@ -179,7 +179,8 @@ def print_scores(console: Console, scores: Mapping[str, float], title: str, fold
         table = Table(title=title)
         for name in SCORES:
             table.add_column(name, justify="right")
-        table.add_row(*(f"{scores[name]:.3f}" for name in SCORES))
+        # COCO's -1 says that there is nobody of that size to find
+        table.add_row(*(f"{scores[name]:.3f}" if scores[name] >= 0 else "-" for name in SCORES))
         console.print(table)
     console.print(f"everything of this run is in {folder}", markup=False)
 
