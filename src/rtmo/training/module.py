@@ -89,10 +89,8 @@ class PoseModule(LightningModule):
         batch = resize_batch(batch, image_size)
         outputs = self.model(batch.images.contiguous(memory_format=self.memory_format), with_proxy=True)
         losses = self.criterion(outputs, batch.targets, self.model.dcc, phase, batch.ignore_mask)
-        self.log("train/loss", losses["loss"], prog_bar=True, batch_size=len(batch))
-        self.log_dict(
-            {f"train/{name}": value for name, value in losses.items() if name != "loss"}, batch_size=len(batch)
-        )
+        for name, value in losses.items():
+            self.log(f"train/{name}", value, prog_bar=name in ("loss", "pose_oks"), batch_size=len(batch))
         return losses["loss"]
 
     def on_validation_epoch_start(self) -> None:
