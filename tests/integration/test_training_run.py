@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -92,9 +93,15 @@ def test_losses_do_not_depend_on_workers(finished: Path, tmp_path: Path, num_wor
     assert_same(checkpoint(other)["state_dict"], checkpoint(finished, "epoch3")["state_dict"])
 
 
-def test_another_seed_is_another_run(finished: Path, tmp_path: Path) -> None:
+def test_another_seed_is_another_run(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = run(tmp_path, "seed=1", "trainer.max_epochs=1", "phases.refine_start=1.0", "phases.light_start=1.0")
     assert losses(other)[0] != losses(finished)[0]
+    # progress, after the validation
+    shown = re.search(
+        r"^epoch 1/1 A 3/3 loss \S+ pose_oks \S+ AP \S+ \S+ images/s$", capsys.readouterr().out, re.MULTILINE
+    )
+    assert shown is not None
+    assert len(shown[0]) <= 80
 
 
 def test_everything_a_run_needs_to_be_compared_is_in_its_folder(finished: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from rtmo.training.module import PoseModule
 from rtmo.types import Batch
@@ -44,7 +44,7 @@ class RunProgress(ProgressBar):
         self._last_line = time.monotonic()
         self._recent.clear()
         if self._enabled and self.console.is_terminal:
-            columns = (BarColumn(24), TextColumn("{task.description}"), TimeElapsedColumn(), TimeRemainingColumn())
+            columns = (BarColumn(6), TextColumn("{task.description}"), TimeRemainingColumn(compact=True))
             self._bar = Progress(*columns, console=self.console)
             self._bar.add_task("", total=total)
             self._bar.start()
@@ -78,8 +78,7 @@ class RunProgress(ProgressBar):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn == "fit" and not trainer.sanity_checking and trainer.num_training_batches:
             done = (trainer.current_epoch + 1) * trainer.num_training_batches
-            text = f"{self._training_text(trainer, pl_module, int(trainer.num_training_batches) - 1)} | validated"
-            self._show(text, done, force=True)
+            self._show(self._training_text(trainer, pl_module, int(trainer.num_training_batches) - 1), done, force=True)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._stop()
@@ -111,11 +110,12 @@ class RunProgress(ProgressBar):
         epoch, epochs = trainer.current_epoch, trainer.max_epochs or 1
         assert isinstance(pl_module, PoseModule)
         phase = pl_module.phases.at(epoch, epochs)
-        parts = [f"epoch {epoch + 1}/{epochs} phase {phase}, batch {batch_idx + 1}/{int(trainer.num_training_batches)}"]
+        # short enough for a terminal of 80 columns, beside the bar
+        parts = [f"epoch {epoch + 1}/{epochs} {phase} {batch_idx + 1}/{int(trainer.num_training_batches)}"]
         metrics = self.get_metrics(trainer, pl_module)
-        parts += [f"{name} {value:.4g}" for name, value in metrics.items() if name != "v_num"]
+        parts += [f"{name.rpartition('/')[2]} {value:.3g}" for name, value in metrics.items() if name != "v_num"]
         if len(self._recent) > 1:
             seconds = self._recent[-1][0] - self._recent[0][0]
             images = sum(count for _, count in list(self._recent)[1:])
             parts.append(f"{images / max(seconds, 1e-9):.1f} images/s")
-        return " | ".join(parts)
+        return " ".join(parts)
