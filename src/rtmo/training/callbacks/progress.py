@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from lightning import LightningModule, Trainer
@@ -54,12 +55,13 @@ class RunProgress(ProgressBar):
             self._bar.stop()
             self._bar = None
 
-    def _show(self, text: str, completed: float, force: bool = False) -> None:
+    def _show(self, text: Callable[[], str], completed: float, force: bool = False) -> None:
+        """Shows the text if it is time to; else it is never made, which would wait for the device's metrics."""
         if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], description=text, completed=completed)
+            self._bar.update(self._bar.task_ids[0], description=text(), completed=completed)
         elif self._enabled and (force or time.monotonic() - self._last_line >= self.line_seconds):
             self._last_line = time.monotonic()
-            self.console.print(text, highlight=False, soft_wrap=True)
+            self.console.print(text(), highlight=False, soft_wrap=True)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._start(float(trainer.num_training_batches) * (trainer.max_epochs or 1))
@@ -73,12 +75,13 @@ class RunProgress(ProgressBar):
     ) -> None:
         self._recent.append((time.monotonic(), len(batch)))
         done = trainer.current_epoch * trainer.num_training_batches + batch_idx + 1
-        self._show(self._training_text(trainer, pl_module, batch_idx), done)
+        self._show(lambda: self._training_text(trainer, pl_module, batch_idx), done)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn == "fit" and not trainer.sanity_checking and trainer.num_training_batches:
             done = (trainer.current_epoch + 1) * trainer.num_training_batches
-            self._show(self._training_text(trainer, pl_module, int(trainer.num_training_batches) - 1), done, force=True)
+            last = int(trainer.num_training_batches) - 1
+            self._show(lambda: self._training_text(trainer, pl_module, last), done, force=True)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._stop()
@@ -88,7 +91,7 @@ class RunProgress(ProgressBar):
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn == "validate":
-            self._start(float(sum(map(float, trainer.num_val_batches))))
+            self._start(trainer.num_val_batches[0])
 
     def on_validation_batch_end(
         self,
@@ -100,8 +103,8 @@ class RunProgress(ProgressBar):
         dataloader_idx: int = 0,
     ) -> None:
         if trainer.state.fn == "validate":
-            total = int(sum(map(float, trainer.num_val_batches)))
-            self._show(f"evaluating, batch {batch_idx + 1}/{total}", batch_idx + 1)
+            total = int(trainer.num_val_batches[0])
+            self._show(lambda: f"evaluating, batch {batch_idx + 1}/{total}", batch_idx + 1)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._stop()
