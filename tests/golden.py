@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from rtmo.models.pretrained import from_reference
 from rtmo.models.rtmo import RTMO
+from rtmo.weights.reference import from_reference
 
 TINY = {
     "num_keypoints": 17,

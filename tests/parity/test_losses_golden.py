@@ -14,11 +14,11 @@ from rtmo.losses.boxes import iou_loss
 from rtmo.losses.classification import varifocal_loss, visibility_loss
 from rtmo.losses.criterion import Criterion
 from rtmo.losses.keypoints import MLELoss, kl_divergence, laplace_code, negative_log_likelihood, proxy_oks_loss
-from rtmo.models.pretrained import rename_reference_key
 from rtmo.models.rtmo import RTMO
 from rtmo.ops.keypoints import oks, pairwise_oks
 from rtmo.skeletons import COCO17
 from rtmo.types import CoordinateCodes, HeadOutputs, Targets
+from rtmo.weights.reference import to_our_key
 
 FLOAT32 = 1e-6  # of each tensor's maximum
 LOSS_TOLERANCE = 2e-5  # relative, float32
@@ -291,10 +291,10 @@ def test_gradients(golden_dir, arrays, images, targets, ignore_mask, variant: st
 
     losses["loss"].backward()
     gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
-    norms = torch.stack([gradients[rename_reference_key(name)].norm() for name in arrays["param_names"]])
+    norms = torch.stack([gradients[to_our_key(name)].norm() for name in arrays["param_names"]])
     assert largest_difference(norms, arrays[f"{variant}/grad_norms"]) < GRADIENT_TOLERANCE
     stored = [key for key in arrays.files if key.startswith(f"{variant}/grad/")]
     assert len(stored) == 7
     for key in stored:
-        ours = gradients[rename_reference_key(key.removeprefix(f"{variant}/grad/"))]
+        ours = gradients[to_our_key(key.removeprefix(f"{variant}/grad/"))]
         assert largest_difference(ours, arrays[key]) < GRADIENT_TOLERANCE, key

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from rtmo.models.pretrained import rename_reference_key
 from rtmo.models.rtmo import RTMO
 from rtmo.training.param_groups import make_param_groups
+from rtmo.weights.reference import to_our_key
 
 
 def groups(**changes):
@@ -21,7 +21,7 @@ def test_every_parameter_as_the_reference(shared_dir) -> None:
     lines = (shared_dir / "reference" / "param_groups_rtmo_s.txt").read_text().splitlines()
     expected = {}
     for name, lr, decay, _shape in (line.split("\t") for line in lines if line.strip()):
-        expected[rename_reference_key(name)] = (pytest.approx(float(lr)), float(decay))
+        expected[to_our_key(name)] = (pytest.approx(float(lr)), float(decay))
     assert len(found) == 278
     assert found == expected
 

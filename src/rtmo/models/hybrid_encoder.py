@@ -44,6 +44,7 @@ class HybridEncoder(nn.Module):
         ffn_dim: int,
     ) -> None:
         super().__init__()
+        self.hidden_dim = hidden_dim
         self.outputs = [LEVEL_STRIDES.index(stride) for stride in strides]
         self.input_proj = nn.ModuleList(neck_conv(channels, hidden_dim, activation=False) for channels in in_channels)
         self.encoder = EncoderLayer(hidden_dim, num_heads, ffn_dim)

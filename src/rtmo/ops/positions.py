@@ -1,7 +1,7 @@
 """Sine codes of positions, for the hybrid encoder (2-D) and the Dynamic Coordinate Classifier (1-D)."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 from torch import Tensor
 
 
@@ -18,11 +18,14 @@ def sine_encoding(
     Reference: Vaswani et al. (2017); the coordinate code of RTMO (arXiv:2312.07526, section 3.1). The blocks of cosines
     and sines stand one after the other, as in the published weights, where the paper interleaves them.
     """
-    half = num_features // 2
-    # float32 whatever the positions are, as the published weights were trained
-    wavelengths = temperature ** (torch.arange(half, device=positions.device, dtype=torch.float32) / half)
-    angles = positions[..., None] / wavelengths.to(positions.dtype)
+    lengths = wavelengths(num_features // 2, temperature, positions.device)
+    angles = positions[..., None] / lengths.to(positions.dtype)
     return torch.cat((angles.cos(), angles.sin()), dim=-1)
+
+
+def wavelengths(num: int, temperature: float, device: torch.device | None = None) -> Float32[Tensor, " {num}"]:
+    """Wavelengths of a sine code over 2 pi: float32 whatever is encoded, as the published weights were trained."""
+    return temperature ** (torch.arange(num, device=device, dtype=torch.float32) / num)
 
 
 def sine_encoding_2d(
