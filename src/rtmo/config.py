@@ -7,12 +7,13 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, cast
 
 import hydra
 import yaml
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -52,7 +53,11 @@ def compose(config_name: str = "train", overrides: Sequence[str] = ()) -> DictCo
         InputError: If it does not compose.
     """
     try:
-        with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        inside_a_command = GlobalHydra.instance().is_initialized()  # which has the same conf/
+        initialized = (
+            nullcontext() if inside_a_command else hydra.initialize_config_dir(str(conf_dir()), version_base="1.3")
+        )
+        with initialized:
             return hydra.compose(config_name, list(overrides))
     except CONFIG_ERRORS as error:
         raise InputError(explain(error)) from error

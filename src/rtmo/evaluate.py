@@ -4,33 +4,33 @@ import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
-import torch
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from rtmo import config
 from rtmo.data.datamodule import PoseDataModule
 from rtmo.errors import InputError
 from rtmo.phases import Phases
-from rtmo.skeletons import keypoint_set
+from rtmo.skeletons import KeypointSet, keypoint_set
 from rtmo.targets import build
 from rtmo.train import build_module, build_trainer, print_scores
+from rtmo.weights.checkpoint import Checkpoint, find, read_checkpoint
+from rtmo.weights.load import load_weights
 
 KEYS = frozenset(
     (
         *("name", "checkpoint", "data", "data_name", "image_size", "batch_size", "num_workers", "score_thr", "nms_thr"),
-        *("trainer", "callbacks", "logger", "paths", "seed", "phases", "augment"),
+        *("skeleton", "trainer", "callbacks", "logger", "paths", "seed", "phases", "augment"),
     )
 )
 
 
 def take_from_checkpoint(cfg: DictConfig) -> None:
     """Fills in what the command line left to the checkpoint; data sets refer to these values."""
-    trained = read_checkpoint(cfg.checkpoint)["rtmo"]["config"]
+    trained = trained_with(read_checkpoint(find(cfg.checkpoint)))
     overrides = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
     if cfg.data is None and any(override.startswith("paths.data_dir=") for override in overrides):
         raise InputError("paths.data_dir: read only together with data=...; without it the checkpoint names the files")
@@ -62,9 +62,9 @@ def evaluate(cfg: Mapping[str, Any]) -> dict[str, float]:
     Raises:
         InputError: If checkpoint or data cannot be used.
     """
-    checkpoint = read_checkpoint(cfg["checkpoint"])
-    trained = checkpoint["rtmo"]["config"]
-    skeleton = keypoint_set(checkpoint["rtmo"]["skeleton"])
+    checkpoint = read_checkpoint(find(cfg["checkpoint"]))
+    trained = trained_with(checkpoint)
+    skeleton = joints_of(checkpoint, cfg["skeleton"])
     source = build(cfg["data"]["val"], "data.val", skeleton)
     datamodule = PoseDataModule(
         train=source,  # never loaded
@@ -78,7 +78,7 @@ def evaluate(cfg: Mapping[str, Any]) -> dict[str, float]:
     )
     thresholds = {"score_thr": cfg["score_thr"], "nms_thr": cfg["nms_thr"]}
     module = build_module({**trained, "module": {**trained["module"], **thresholds}}, skeleton)
-    module.load_state_dict(checkpoint["state_dict"])
+    load_weights(module.model, checkpoint)
     trainer = build_trainer(cfg, skeleton)
     started = time.monotonic()
     trainer.validate(module, datamodule=datamodule, verbose=False)
@@ -104,21 +104,36 @@ def evaluate(cfg: Mapping[str, Any]) -> dict[str, float]:
     return scores
 
 
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """A checkpoint of ``rtmo.train``: weights, and the config they were trained with.
+def trained_with(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The config of the run a checkpoint comes from; the published recipe's for weights that no run of ours trained."""
+    if checkpoint.config is not None:
+        return checkpoint.config
+    published = config.compose("train", [f"model={checkpoint.size or 'rtmo_s'}", "recipe=published"])
+    parts = ("image_size", "data", "module", "criterion", "optimizer", "schedule", "metric")
+    return {
+        **{name: OmegaConf.to_container(published[name], resolve=True) for name in parts},
+        "model": checkpoint.model,
+    }
+
+
+def joints_of(checkpoint: Checkpoint, name_or_path: str | None) -> KeypointSet:
+    """The keypoint set of a checkpoint, or the one given for a file that does not tell.
 
     Raises:
-        InputError: If the file is missing or something else.
+        InputError: If there is none, or its number of joints is not that of the weights.
     """
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except FileNotFoundError:
-        raise InputError(f"checkpoint={path}: no such file; give checkpoints/best.ckpt of a run") from None
-    except (UnpicklingError, RuntimeError, EOFError) as error:
-        raise InputError(f"checkpoint={path}: not a checkpoint ({str(error).splitlines()[0]})") from error
-    if not isinstance(checkpoint, dict) or "rtmo" not in checkpoint:
-        raise InputError(f"checkpoint={path}: not written by rtmo.train; it has no config of the network")
-    return checkpoint
+    skeleton = checkpoint.skeleton if name_or_path is None else keypoint_set(name_or_path)
+    if skeleton is None:
+        raise InputError(
+            f"skeleton: {checkpoint.path} does not name its {checkpoint.num_keypoints} joints; give a built-in set "
+            "or a .yaml file"
+        )
+    if skeleton.num_keypoints != checkpoint.num_keypoints:
+        raise InputError(
+            f"skeleton={skeleton.name} has {skeleton.num_keypoints} joints, but {checkpoint.path} finds "
+            f"{checkpoint.num_keypoints}"
+        )
+    return skeleton
 
 
 if __name__ == "__main__":

@@ -3,8 +3,13 @@
 The width of the head, horizontal flips, the OKS losses, the metric and the drawings all come from a ``KeypointSet``.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
 
 from rtmo.errors import InputError
 
@@ -60,6 +65,21 @@ class KeypointSet:
     def limb_indices(self) -> tuple[tuple[int, int], ...]:
         return tuple((self.joints.index(a), self.joints.index(b)) for a, b in self.limbs)
 
+    def to_plain(self) -> dict[str, Any]:
+        """Plain containers, as checkpoints carry them."""
+        return asdict(self)
+
+    @classmethod
+    def from_plain(cls, fields: Mapping[str, Any]) -> "KeypointSet":
+        """The set that ``to_plain`` described, also after JSON or YAML has made lists of its tuples."""
+        return cls(
+            name=fields["name"],
+            joints=tuple(fields["joints"]),
+            flip_pairs=tuple((a, b) for a, b in fields["flip_pairs"]),
+            limbs=tuple((a, b) for a, b in fields["limbs"]),
+            oks_sigmas=tuple(fields["oks_sigmas"]),
+        )
+
     def indices_in(self, source: "KeypointSet") -> tuple[int | None, ...]:
         """For each joint, where the source keeps the joint of that name; None where it has none."""
         return tuple(source.joints.index(joint) if joint in source.joints else None for joint in self.joints)
@@ -108,12 +128,53 @@ CROWDPOSE14 = KeypointSet(
 KEYPOINT_SETS: dict[str, KeypointSet] = {skeleton.name: skeleton for skeleton in (COCO17, CROWDPOSE14)}
 
 
-def keypoint_set(name: str) -> KeypointSet:
-    """The built-in set of that name.
+def keypoint_set(name_or_path: str) -> KeypointSet:
+    """The built-in set of that name, or the one that a YAML file describes.
 
     Raises:
-        InputError: If there is none.
+        InputError: If there is none, or the file cannot be used.
     """
-    if name not in KEYPOINT_SETS:
-        raise InputError(f"skeleton={name!r} is not a built-in keypoint set; choose one of {sorted(KEYPOINT_SETS)}")
-    return KEYPOINT_SETS[name]
+    if name_or_path.endswith((".yaml", ".yml")):
+        return read_keypoint_set(Path(name_or_path))
+    if name_or_path not in KEYPOINT_SETS:
+        raise InputError(
+            f"skeleton={name_or_path!r} is not a built-in keypoint set; choose one of {sorted(KEYPOINT_SETS)} or give "
+            "a .yaml file with joints, flip_pairs, limbs and oks_sigmas"
+        )
+    return KEYPOINT_SETS[name_or_path]
+
+
+def read_keypoint_set(path: Path) -> KeypointSet:
+    """A keypoint set from a YAML file, named after the file.
+
+    Only ``joints`` is needed. Without ``flip_pairs``, joints called ``left_x`` and ``right_x`` are pairs; without
+    ``oks_sigmas``, joints have those of COCO's and CrowdPose's joint of that name.
+
+    Raises:
+        InputError: If the file cannot be used.
+    """
+    if not path.is_file():
+        raise InputError(f"skeleton={path}: no such file")
+    try:
+        fields = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: no YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(fields, dict) or not isinstance(fields.get("joints"), list):
+        raise InputError(f"{path}: joints is missing; list the names of the keypoints in order")
+    joints = fields["joints"]
+    if unknown := set(fields) - {"joints", "flip_pairs", "limbs", "oks_sigmas"}:
+        raise InputError(f"{path}: {sorted(unknown)} unknown; known are joints, flip_pairs, limbs, oks_sigmas")
+    known = dict(zip(CROWDPOSE14.joints + COCO17.joints, CROWDPOSE14.oks_sigmas + COCO17.oks_sigmas, strict=True))
+    if "oks_sigmas" not in fields and (nameless := [joint for joint in joints if joint not in known]):
+        raise InputError(f"{path}: oks_sigmas is missing, and {nameless} are no joints of COCO; give one a joint")
+    pairs = [(joint, f"right_{joint[5:]}") for joint in joints if str(joint).startswith("left_")]
+    derived = {
+        "name": path.stem,
+        "flip_pairs": [pair for pair in pairs if pair[1] in joints],
+        "limbs": [],
+        "oks_sigmas": [known.get(joint) for joint in joints],
+    }
+    try:
+        return KeypointSet.from_plain({**derived, **fields})
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}: {error}") from error

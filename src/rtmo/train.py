@@ -25,6 +25,7 @@ from rtmo.targets import build
 from rtmo.training.batch_plan import BatchPlan, plan_batch
 from rtmo.training.callbacks.run_record import RunRecord
 from rtmo.training.module import PoseModule
+from rtmo.weights.load import load_pretrained
 
 KEYS = frozenset(
     (
@@ -76,7 +77,7 @@ def train(
     seed_everything(cfg["seed"], workers=True, verbose=False)
     skeleton = keypoint_set(cfg["skeleton"])
     datamodule = build(cfg["data"], "data", skeleton)
-    record = RunRecord(config=cfg, skeleton=skeleton.name, overrides=overrides)
+    record = RunRecord(config=cfg, skeleton=skeleton, overrides=overrides)
     trainer = build_trainer(cfg, skeleton, [record])
     if sweep and trainer.world_size > 1 and trainer.strategy.launcher is not None:
         raise InputError(
@@ -86,8 +87,9 @@ def train(
     plan = plan_batch(cfg["data"]["batch_size"], trainer.world_size, cfg["nominal_batch"])
     trainer.accumulate_grad_batches = plan.accumulate
     module = build_module(cfg, skeleton, lr_scale=plan.lr_scale)
+    start = load_start(cfg, module, skeleton)
     console = Console(quiet=not trainer.is_global_zero, highlight=False, soft_wrap=True)
-    print_start(console, cfg, chosen_recipe, plan, module)
+    print_start(console, cfg, chosen_recipe, plan, module, start)
     try:
         trainer.fit(module, datamodule=datamodule, ckpt_path=cfg["ckpt_path"], weights_only=True)
     finally:
@@ -106,8 +108,6 @@ def check_values(cfg: Mapping[str, Any]) -> None:
     """Refuses top-level values that no constructor would."""
     if not isinstance(cfg["seed"], int) or cfg["seed"] < 0:
         raise InputError(f"seed: expected a whole number from 0 on, got {cfg['seed']!r}")
-    if cfg["pretrained"] is not None:
-        raise InputError(f"pretrained={cfg['pretrained']}: only null, fresh weights, is there yet")
     if cfg["ckpt_path"] is not None and not Path(cfg["ckpt_path"]).is_file():
         raise InputError(f"ckpt_path={cfg['ckpt_path']}: no such file; give a checkpoint to resume from, or null")
 
@@ -151,8 +151,17 @@ def build_module(cfg: Mapping[str, Any], skeleton: KeypointSet, lr_scale: float 
     return build(cfg["module"], "module", skeleton, **parts, metric=metric, lr_scale=lr_scale)
 
 
+def load_start(cfg: Mapping[str, Any], module: PoseModule, skeleton: KeypointSet) -> str:
+    """Gives the network the weights it starts from, and says in words what they are."""
+    if cfg["ckpt_path"] is not None:
+        return f"of {cfg['ckpt_path']}, which the run goes on from"
+    if cfg["pretrained"] is None:
+        return "fresh"
+    return f"of {cfg['pretrained']}: {load_pretrained(module.model, cfg['pretrained'], skeleton)}"
+
+
 def print_start(
-    console: Console, cfg: Mapping[str, Any], chosen_recipe: str, plan: BatchPlan, module: PoseModule
+    console: Console, cfg: Mapping[str, Any], chosen_recipe: str, plan: BatchPlan, module: PoseModule, start: str
 ) -> None:
     """Says what is about to run: recipe and why, batch arithmetic, size, weights, folder."""
     pair = f"{cfg['model_name']}_{cfg['data_name']}"
@@ -165,7 +174,7 @@ def print_start(
         "batch": str(plan),
         "rate": f"{cfg['optimizer'].get('lr', 0) * plan.lr_scale:.4g} at most, {cfg['trainer']['max_epochs']} epochs",
         "model": f"{counts['total']:,} parameters ({parts}), {counts['training_only']:,} of them for training only",
-        "weights": "fresh" if cfg["ckpt_path"] is None else f"of {cfg['ckpt_path']}, which the run goes on from",
+        "weights": start,
         "folder": cfg["paths"]["output_dir"],
     }
     console.print(f"[bold]{cfg['model_name']} on {cfg['data_name']}[/bold]")

@@ -46,9 +46,9 @@ CONSTANTS = (
 )
 
 
-def to_our_key(key: str) -> str | None:
-    """Our name of a reference parameter or buffer; None for one of ``CONSTANTS``."""
-    return None if key in CONSTANTS else _replace_prefix(key, _PREFIXES)
+def to_our_key(key: str) -> str:
+    """Our name of a reference parameter or buffer, other than ``CONSTANTS``."""
+    return _replace_prefix(key, _PREFIXES)
 
 
 def to_reference_key(key: str) -> str:
@@ -58,8 +58,7 @@ def to_reference_key(key: str) -> str:
 
 def from_reference(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A state dict of the reference implementation under our names, without its constants."""
-    renamed = {to_our_key(key): value for key, value in state_dict.items()}
-    return {key: value for key, value in renamed.items() if key is not None}
+    return {to_our_key(key): value for key, value in state_dict.items() if key not in CONSTANTS}
 
 
 def to_reference(state_dict: Mapping[str, Tensor], constants: Mapping[str, Tensor]) -> dict[str, Tensor]:

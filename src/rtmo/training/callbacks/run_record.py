@@ -14,6 +14,8 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 
+from rtmo.skeletons import KeypointSet
+
 PACKAGES = ("rtmo", "torch", "lightning", "torchmetrics", "hydra-core", "albumentations", "numpy", "pycocotools")
 
 
@@ -22,11 +24,11 @@ class RunRecord(Callback):
 
     Args:
         config: Plain containers, resolved.
-        skeleton: Name of the keypoint set.
+        skeleton: Joints that the network finds.
         overrides: What the command line changed.
     """
 
-    def __init__(self, *, config: Mapping[str, Any], skeleton: str, overrides: Sequence[str] = ()) -> None:
+    def __init__(self, *, config: Mapping[str, Any], skeleton: KeypointSet, overrides: Sequence[str] = ()) -> None:
         self.config = dict(config)
         self.skeleton = skeleton
         self.overrides = list(overrides)
@@ -40,7 +42,7 @@ class RunRecord(Callback):
         (folder / "environment.json").write_text(json.dumps(record, indent=2) + "\n")
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        checkpoint["rtmo"] = {"config": self.config, "skeleton": self.skeleton}
+        checkpoint["rtmo"] = {"config": self.config, "skeleton": self.skeleton.to_plain()}
 
 
 def environment() -> dict[str, Any]:

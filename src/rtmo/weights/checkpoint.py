@@ -1,0 +1,192 @@
+"""A checkpoint, whoever wrote it: weights under our names, and the network and keypoints they are for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from rtmo.errors import InputError
+from rtmo.models.rtmo import RTMO
+from rtmo.skeletons import KEYPOINT_SETS, KeypointSet
+from rtmo.targets import build, did_you_mean
+from rtmo.weights import zoo
+from rtmo.weights.architecture import architecture_of, size_of
+from rtmo.weights.file import RECORD, read_file
+from rtmo.weights.reference import CONSTANTS, to_our_key
+
+# Where files keep weights, the first that there is; without any the file is a state dict itself. What mmengine saves as
+# `state_dict` is the average already, and `ema_state_dict` what it was averaged from; a file may hold the latter alone.
+STATE_DICTS = ("state_dict", "ema_state_dict", "model")
+WRAPPERS = (
+    "module.",
+    "_orig_mod.",
+    "model.",
+)  # of DistributedDataParallel and averages, torch.compile, LightningModule
+MODEL = "rtmo.models.rtmo.RTMO"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a file of RTMO weights holds.
+
+    Attributes:
+        path: The file.
+        origin: Whose names its weights had.
+        state_dict: Weights under our names.
+        converted: File's name of a weight by our name, where the two differ.
+        constants: What the reference stores and we derive, under its names; a file that we converted keeps them.
+        other: Entries beside the weights, such as an optimizer's state, which only a resumed run reads.
+        model: Config of the network, ``_target_`` and arguments.
+        skeleton: Its keypoints in order; None if the file does not tell.
+        config: Resolved config of the run that trained it; None if there was none of ours.
+    """
+
+    path: Path
+    origin: Literal["rtmo", "mmpose"]
+    state_dict: dict[str, Tensor] = field(repr=False)
+    converted: dict[str, str] = field(repr=False)
+    constants: dict[str, Tensor] = field(repr=False)
+    other: tuple[str, ...]
+    model: dict[str, Any]
+    skeleton: KeypointSet | None
+    config: dict[str, Any] | None = field(repr=False)
+
+    @property
+    def num_keypoints(self) -> int:
+        return len(self.state_dict["dcc.pos_enc"])
+
+    @property
+    def size(self) -> str | None:
+        """Name of the published size the network has, such as ``rtmo_s``; None if it has another."""
+        return size_of(architecture_of(self.state_dict))
+
+    def build_model(self, skeleton: KeypointSet | None = None, **overrides: Any) -> RTMO:
+        """A network of this architecture with fresh weights.
+
+        Args:
+            skeleton: Keypoints it finds; None: those of the checkpoint.
+            overrides: Arguments of ``RTMO`` in place of the checkpoint's.
+        """
+        num_keypoints = self.num_keypoints if skeleton is None else skeleton.num_keypoints
+        return build({**self.model, **overrides}, "model", num_keypoints=num_keypoints)
+
+
+def find(name_or_path: str | Path, key: str = "checkpoint") -> Path:
+    """The file of a published model, downloaded if need be, or of a path.
+
+    Args:
+        key: What the user gave it as, for messages.
+
+    Raises:
+        InputError: If it is neither, or cannot be had.
+    """
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    if str(name_or_path) in zoo.NAMES:
+        return zoo.fetch(str(name_or_path))
+    if path.suffix or len(path.parts) > 1:
+        raise InputError(
+            f"{key}={name_or_path}: no such file; give checkpoints/best.ckpt of a run, or a published model"
+        )
+    raise InputError(
+        f"{key}={name_or_path}: neither a file nor a published model; {did_you_mean(str(path), zoo.NAMES)}"
+    )
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Reads weights of an RTMO, ours or the reference's.
+
+    Raises:
+        InputError: If the file cannot be read or holds something else.
+    """
+    return parse_checkpoint(read_file(path), path)
+
+
+def parse_checkpoint(content: Mapping[str, Any], path: Path) -> Checkpoint:
+    """The content of a file as ``read_file`` gives it.
+
+    Raises:
+        InputError: If it is something else than weights of an RTMO.
+    """
+    raw, other = weights_of(content, path)
+    origin: Literal["rtmo", "mmpose"] = "mmpose" if any(key.startswith("head.head_module.") for key in raw) else "rtmo"
+    constants = {key: raw.pop(key) for key in CONSTANTS if key in raw}
+    names = {to_our_key(key) if origin == "mmpose" else key: key for key in raw}
+    state_dict = {ours: raw[key] for ours, key in names.items()}
+    record = content.get(RECORD, {})
+    model = record.get("model") or record.get("config", {}).get("model") or _architecture(path, state_dict, constants)
+    if "skeleton" in record:
+        skeleton = KeypointSet.from_plain(record["skeleton"])
+    else:
+        skeleton = _skeleton_with(constants.get("head.loss_oks.sigmas"))
+    return Checkpoint(
+        path=path,
+        origin=origin,
+        state_dict=state_dict,
+        converted={ours: key for ours, key in names.items() if ours != key},
+        constants=constants,
+        other=other,
+        model=model,
+        skeleton=skeleton,
+        config=record.get("config"),
+    )
+
+
+def weights_of(content: Mapping[str, Any], path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The tensors of a file by name, without what wrapped the network, and the names of its other entries.
+
+    Raises:
+        InputError: If it holds no tensors.
+    """
+    entry = next((name for name in STATE_DICTS if isinstance(content.get(name), Mapping)), None)
+    weights = content if entry is None else content[entry]
+    tensors = {}
+    for key, value in weights.items():
+        if isinstance(value, Tensor):
+            tensors[_unwrapped(key)] = value
+    tensors.pop("steps", None)  # of mmengine's average: how often it was updated
+    if not tensors:
+        raise InputError(f"{path}: holds no weights, only {', '.join(map(str, content)) or 'nothing'}")
+    return tensors, tuple(str(name) for name in content if entry not in (None, name) and name != RECORD)
+
+
+def is_rtmo(weights: Mapping[str, Tensor]) -> bool:
+    """Whether weights are those of an RTMO, under our names or the reference's."""
+    return "dcc.pos_enc" in weights or "head.dcc.pos_enc" in weights
+
+
+def _unwrapped(key: str) -> str:
+    for wrapper in WRAPPERS:
+        key = key.removeprefix(wrapper)
+    return key
+
+
+def _architecture(path: Path, state_dict: Mapping[str, Tensor], constants: Mapping[str, Tensor]) -> dict[str, Any]:
+    try:
+        architecture = architecture_of(state_dict)
+    except KeyError as error:
+        raise InputError(f"{path}: {_kind(state_dict)} (no {error})") from None
+    bins = [len(constants[key]) for key in ("head.dcc.x_bins", "head.dcc.y_bins") if key in constants]
+    return {"_target_": MODEL, **architecture, **({"num_bins": tuple(bins)} if len(bins) == 2 else {})}
+
+
+def _kind(state_dict: Mapping[str, Tensor]) -> str:
+    """What a file that is no RTMO's seems to be, and what it is good for."""
+    if any(key.startswith(("bbox_head.", "layer4.")) for key in state_dict):
+        kind = "a detector" if any(key.startswith("bbox_head.") for key in state_dict) else "a ResNet"
+        return f"weights of {kind}, not of an RTMO; its backbone can start a training: pretrained=..."
+    return f"weights of another network, not of an RTMO: {', '.join(list(state_dict)[:3])} ..."
+
+
+def _skeleton_with(oks_sigmas: Tensor | None) -> KeypointSet | None:
+    """The built-in keypoint set with these constants, which the reference stores with the weights."""
+    for skeleton in KEYPOINT_SETS.values():
+        expected = torch.tensor(skeleton.oks_sigmas)
+        same_number = oks_sigmas is not None and len(oks_sigmas) == len(expected)
+        if same_number and torch.allclose(expected, oks_sigmas.float(), atol=1e-4):
+            return skeleton
+    return None

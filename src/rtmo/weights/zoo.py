@@ -1,0 +1,7 @@
+"""placeholder until merge"""
+
+NAMES = ("rtmo_s_coco",)
+
+
+def fetch(name):
+    raise SystemExit
