@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,7 +16,7 @@ from rtmo.targets import build, did_you_mean
 from rtmo.weights import zoo
 from rtmo.weights.architecture import architecture_of, size_of
 from rtmo.weights.file import RECORD, read_file
-from rtmo.weights.reference import CONSTANTS, to_our_key
+from rtmo.weights.reference import CONSTANTS, described_joints, to_our_key
 
 # Where files keep weights, the first that there is; without any the file is a state dict itself. What mmengine saves as
 # `state_dict` is the average already, and `ema_state_dict` what it was averaged from; a file may hold the latter alone.
@@ -71,7 +72,10 @@ class Checkpoint:
             overrides: Arguments of ``RTMO`` in place of the checkpoint's.
         """
         num_keypoints = self.num_keypoints if skeleton is None else skeleton.num_keypoints
-        return build({**self.model, **overrides}, "model", num_keypoints=num_keypoints)
+        model = build({**self.model, **overrides}, "model", num_keypoints=num_keypoints)
+        if not isinstance(model, RTMO):
+            raise InputError(f"{self.path}: model._target_ is {self.model.get('_target_')}, which is no RTMO")
+        return model
 
 
 def find(name_or_path: str | Path, key: str = "checkpoint") -> Path:
@@ -117,12 +121,16 @@ def parse_checkpoint(content: Mapping[str, Any], path: Path) -> Checkpoint:
     constants = {key: raw.pop(key) for key in CONSTANTS if key in raw}
     names = {to_our_key(key) if origin == "mmpose" else key: key for key in raw}
     state_dict = {ours: raw[key] for ours, key in names.items()}
-    record = content.get(RECORD, {})
-    model = record.get("model") or record.get("config", {}).get("model") or _architecture(path, state_dict, constants)
-    if "skeleton" in record:
-        skeleton = KeypointSet.from_plain(record["skeleton"])
-    else:
-        skeleton = _skeleton_with(constants.get("head.loss_oks.sigmas"))
+    if not is_rtmo(raw):
+        raise InputError(f"{path}: {_kind(raw)}")
+    try:
+        record = content.get(RECORD, {})
+        model = record.get("model") or record.get("config", {}).get("model") or _architecture(state_dict, constants)
+        skeleton = _skeleton(content, constants, len(state_dict["dcc.pos_enc"]))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{path}: damaged weights of an RTMO ({type(error).__name__}: {error}); get it again"
+        ) from error
     return Checkpoint(
         path=path,
         origin=origin,
@@ -165,13 +173,9 @@ def _unwrapped(key: str) -> str:
     return key
 
 
-def _architecture(path: Path, state_dict: Mapping[str, Tensor], constants: Mapping[str, Tensor]) -> dict[str, Any]:
-    try:
-        architecture = architecture_of(state_dict)
-    except KeyError as error:
-        raise InputError(f"{path}: {_kind(state_dict)} (no {error})") from None
+def _architecture(state_dict: Mapping[str, Tensor], constants: Mapping[str, Tensor]) -> dict[str, Any]:
     bins = [len(constants[key]) for key in ("head.dcc.x_bins", "head.dcc.y_bins") if key in constants]
-    return {"_target_": MODEL, **architecture, **({"num_bins": tuple(bins)} if len(bins) == 2 else {})}
+    return {"_target_": MODEL, **architecture_of(state_dict), **({"num_bins": tuple(bins)} if len(bins) == 2 else {})}
 
 
 def _kind(state_dict: Mapping[str, Tensor]) -> str:
@@ -182,11 +186,15 @@ def _kind(state_dict: Mapping[str, Tensor]) -> str:
     return f"weights of another network, not of an RTMO: {', '.join(list(state_dict)[:3])} ..."
 
 
-def _skeleton_with(oks_sigmas: Tensor | None) -> KeypointSet | None:
-    """The built-in keypoint set with these constants, which the reference stores with the weights."""
+def _skeleton(content: Mapping[str, Any], constants: Mapping[str, Tensor], num_keypoints: int) -> KeypointSet | None:
+    """What the file says of its joints; else the built-in set with the OKS constants that it stores."""
+    if "skeleton" in content.get(RECORD, {}):
+        return KeypointSet.from_plain(content[RECORD]["skeleton"])
+    described = described_joints((content.get("meta") or {}).get("dataset_meta") or {})
+    if described is not None and described.num_keypoints == num_keypoints:
+        return described
+    stored = constants.get("head.loss_oks.sigmas", torch.empty(0)).tolist()
     for skeleton in KEYPOINT_SETS.values():
-        expected = torch.tensor(skeleton.oks_sigmas)
-        same_number = oks_sigmas is not None and len(oks_sigmas) == len(expected)
-        if same_number and torch.allclose(expected, oks_sigmas.float(), atol=1e-4):
+        if np.shape(stored) == np.shape(skeleton.oks_sigmas) and np.allclose(stored, skeleton.oks_sigmas, atol=1e-4):
             return skeleton
     return None

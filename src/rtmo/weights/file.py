@@ -92,13 +92,15 @@ def write_file(path: Path, state_dict: Mapping[str, Tensor], record: Mapping[str
     unfinished = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix == SAFETENSORS:
-            unfinished.write_bytes(save(tensors, {name: json.dumps(value) for name, value in record.items()}))
-        else:
-            torch.save({"state_dict": tensors, **record}, unfinished)
-        os.replace(unfinished, path)
-    except (OSError, SafetensorError, RuntimeError) as error:
-        unfinished.unlink(missing_ok=True)
+        try:
+            if path.suffix == SAFETENSORS:
+                unfinished.write_bytes(save(tensors, {name: json.dumps(value) for name, value in record.items()}))
+            else:
+                torch.save({"state_dict": tensors, **record}, unfinished)
+            os.replace(unfinished, path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except (OSError, SafetensorError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
         raise InputError(
             f"{path}: cannot be written ({error}); is the folder writable and the disk not full?"
         ) from error

@@ -4,6 +4,7 @@ Our modules keep its names where they say what the part is; the table below is t
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch import Tensor
 from rtmo.models.hybrid_encoder import POSITION_TEMPERATURE
 from rtmo.models.rtmo import RTMO
 from rtmo.ops.positions import wavelengths
+from rtmo.skeletons import KEYPOINT_SETS, KeypointSet
 
 # (prefix of the reference, our prefix); the first that fits is taken, in either direction
 _PREFIXES = (
@@ -81,6 +83,28 @@ def reference_constants(model: RTMO, oks_sigmas: Sequence[float]) -> dict[str, T
         "head.dcc.spe.dim_t": wavelengths(half, model.dcc.temperature),
         "neck.sincos_pos_enc.dim_t": wavelengths(model.neck.hidden_dim // 4, POSITION_TEMPERATURE),
     }
+
+
+def described_joints(dataset_meta: Mapping[str, Any]) -> KeypointSet | None:
+    """The keypoint set that the reference describes in ``meta.dataset_meta``; None if it does not.
+
+    A built-in set of ours if its joints are the same.
+    """
+    fields = ("dataset_name", "keypoint_id2name", "flip_indices", "skeleton_links", "sigmas")
+    if not all(field in dataset_meta for field in fields):
+        return None
+    name, by_index, flips, links, oks_sigmas = (dataset_meta[field] for field in fields)
+    joints = tuple(by_index[index] for index in sorted(by_index))
+    for skeleton in KEYPOINT_SETS.values():
+        if skeleton.joints == joints:
+            return skeleton
+    return KeypointSet(
+        name=name,
+        joints=joints,
+        flip_pairs=tuple((joints[i], joints[flip]) for i, flip in enumerate(flips) if i < flip),
+        limbs=tuple((joints[a], joints[b]) for a, b in links),
+        oks_sigmas=tuple(float(sigma) for sigma in oks_sigmas),
+    )
 
 
 def _replace_prefix(key: str, prefixes: Sequence[tuple[str, str]]) -> str:

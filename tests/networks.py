@@ -1,0 +1,44 @@
+"""Small networks with weights worth comparing, and files of them as the reference writes them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rtmo.models.rtmo import RTMO
+from rtmo.skeletons import COCO17, KeypointSet
+from rtmo.weights.reference import reference_constants, to_reference
+
+SMALL = {
+    "widen_factor": 0.125,
+    "deepen_factor": 0.33,
+    "hidden_dim": 32,
+    "ffn_dim": 64,
+    "dcc_dim": 16,
+    "attention_dim": 16,
+}
+
+
+def small_rtmo(skeleton: KeypointSet = COCO17, seed: int = 0, **overrides: Any) -> RTMO:
+    """A network of some 300 000 parameters; no two of its weights and statistics are the same."""
+    torch.manual_seed(seed)
+    model = RTMO(num_keypoints=skeleton.num_keypoints, **{**SMALL, **overrides})
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point():
+            tensor.copy_(
+                torch.rand_like(tensor) + 0.5 if name.endswith("running_var") else torch.randn_like(tensor) / 9
+            )
+    return model.eval()
+
+
+def reference_state(model: RTMO, skeleton: KeypointSet = COCO17) -> dict[str, Tensor]:
+    """Its weights under the reference's names, with the constants that the reference stores."""
+    return to_reference(model.state_dict(), reference_constants(model, skeleton.oks_sigmas))
+
+
+def save_reference(path: Path, state_dict: Mapping[str, Tensor], **other: Any) -> Path:
+    """A ``.pth`` file like those of mmengine."""
+    torch.save({"meta": {"epoch": 600}, "state_dict": dict(state_dict), **other}, path)
+    return path
