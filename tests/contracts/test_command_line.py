@@ -1,14 +1,16 @@
 """Exit codes and messages of the entry points, as a shell sees them."""
 
 import logging
+import os
 import subprocess
 import sys
 
 import pytest
+import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException
 
-from rtmo import evaluate, train
+from rtmo import convert, evaluate, train
 from rtmo.config import conf_dir
 from rtmo.errors import InputError
 
@@ -55,7 +57,8 @@ def call(monkeypatch, capsys, tmp_path, process_as_before):
         (["image_size=[100,64]"], "image_size must be (height, width) in multiples of 32, got 100 x 64"),
         (["skeleton=coco18"], "skeleton='coco18' is not a built-in keypoint set"),
         (["ckpt_path=nowhere.ckpt"], "ckpt_path=nowhere.ckpt: no such file"),
-        (["pretrained=yes"], "pretrained=yes: only null"),
+        (["pretrained=yes"], "pretrained=yes: neither a file nor a published model"),
+        (["pretrained=nowhere.pth"], "pretrained=nowhere.pth: no such file"),
         (["seed=x"], "seed: expected a whole number"),
         (["criterion.assigner.topk=0"], "criterion.assigner: topk must be"),
     ],
@@ -68,6 +71,49 @@ def test_what_cannot_be_used_ends_with_one_message_and_exit_code_2(call, tmp_pat
     assert stderr.startswith("error: ")
     assert len(stderr.splitlines()) == 1
     assert not list(tmp_path.rglob("*.ckpt"))
+
+
+class Planted:
+    """Makes a folder when it is unpickled."""
+
+    def __reduce__(self):
+        return os.mkdir, ("planted",)
+
+
+def half_a_checkpoint(path):
+    torch.save({"state_dict": {"w": torch.rand(200, 200)}}, path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+UNUSABLE = {
+    "planted": (lambda path: torch.save({"w": Planted()}, path), "weights.pth: asks for posix.mkdir beside tensors"),
+    "half": (half_a_checkpoint, "weights.pth: no weights, damaged or cut short"),
+    "page": (lambda path: path.write_text("<!DOCTYPE html><title>404</title>"), "weights.pth: a web page, not weights"),
+    "detector": (
+        lambda path: torch.save({"state_dict": {"bbox_head.w": torch.ones(1)}}, path),
+        "weights.pth: weights of a detector, not of an RTMO; its backbone can start a training: pretrained=...",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", UNUSABLE)
+@pytest.mark.parametrize(
+    ("entry", "arguments"),
+    [
+        (evaluate.main, ["checkpoint=weights.pth"]),
+        (convert.main, ["input=weights.pth", "output=out.pth", "to=rtmo"]),
+    ],
+    ids=["evaluate", "convert"],
+)
+def test_files_that_are_no_weights_get_one_line(call, tmp_path, entry, arguments, kind):
+    write, message = UNUSABLE[kind]
+    write(tmp_path / "weights.pth")
+    code, _, stderr = call(entry, *arguments)
+    assert code == 2
+    assert stderr.startswith(f"error: {message}")
+    assert len(stderr.splitlines()) == 1
+    assert not (tmp_path / "planted").exists()
+    assert not (tmp_path / "out.pth").exists()
 
 
 def test_missing_data_is_named_with_the_way_out(call):
@@ -114,9 +160,10 @@ def test_help_is_a_page_with_the_current_values(call):
     assert "$" not in page
     assert len(page.splitlines()) < 60
     assert max(map(len, page.splitlines())) <= 120
-    code, page, _ = call(evaluate.main, "--help")
-    assert code == 0
-    assert "checkpoint=" in page
+    for entry, option in ((evaluate.main, "checkpoint="), (convert.main, "input=")):
+        code, page, _ = call(entry, "--help")
+        assert code == 0
+        assert option in page
 
 
 def test_the_config_is_shown_without_a_run(call):
@@ -144,7 +191,7 @@ def test_tab_completion_offers_choices(call, monkeypatch):
     [
         ([], "checkpoint: has no value; give checkpoint=..."),
         (["checkpoint=nowhere.ckpt"], "checkpoint=nowhere.ckpt: no such file"),
-        ([f"checkpoint={conf_dir() / 'train.yaml'}"], "not a checkpoint"),
+        ([f"checkpoint={conf_dir() / 'train.yaml'}"], "no weights, damaged or cut short"),
         (["checkpoint=x", "batchsize=3"], "batchsize: no such key; did you mean 'batch_size'?"),
     ],
 )

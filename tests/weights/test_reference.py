@@ -1,6 +1,7 @@
 """Names go to the reference's and back, and nothing is lost on the way."""
 
 import torch
+from golden import tiny_model
 from networks import reference_state, small_rtmo
 from safetensors.torch import load_file
 
@@ -25,8 +26,6 @@ def test_names_and_shapes_are_the_references(shared_dir):
 
 
 def test_derived_constants_are_the_references_to_the_bit(shared_dir):
-    from golden import tiny_model  # noqa: PLC0415, needs the shared folder
-
     stored = load_file(shared_dir / "golden" / "tiny_model.safetensors")
     derived = reference_constants(tiny_model(shared_dir / "golden"), COCO17.oks_sigmas)
     assert derived.keys() == set(CONSTANTS)
