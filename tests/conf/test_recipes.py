@@ -104,7 +104,7 @@ def test_what_no_size_changes_in_the_published_recipe():
     optimizer = cfg["optimizer"]
     assert (optimizer["lr"], optimizer["weight_decay"], optimizer["betas"]) == (4e-3, 0.05, [0.9, 0.999])
     assert (cfg["trainer"]["gradient_clip_val"], cfg["trainer"]["max_epochs"], cfg["nominal_batch"]) == (0.1, 600, 256)
-    assert cfg["module"]["lr_factors"] == {"neck.encoder.": 0.05, "dcc.": 1.0}
+    assert cfg["module"]["lr_factors"] == {"backbone.": 1.0, "neck.encoder.": 0.05, "dcc.": 1.0}
     assert (cfg["callbacks"]["ema"]["momentum"], cfg["callbacks"]["ema"]["ramp"]) == (0.0002, 2000)
     assert not cfg["criterion"]["detach_bboxes"]
     assert not cfg["criterion"]["average_labeled"]

@@ -90,14 +90,15 @@ def find(name_or_path: str | Path, key: str = "checkpoint") -> Path:
     path = Path(name_or_path)
     if path.is_file():
         return path
-    if str(name_or_path) in zoo.NAMES:
+    published = (*zoo.MODELS, *zoo.BACKBONES)
+    if str(name_or_path) in published:
         return zoo.fetch(str(name_or_path))
     if path.suffix or len(path.parts) > 1:
         raise InputError(
             f"{key}={name_or_path}: no such file; give checkpoints/best.ckpt of a run, or a published model"
         )
     raise InputError(
-        f"{key}={name_or_path}: neither a file nor a published model; {did_you_mean(str(path), zoo.NAMES)}"
+        f"{key}={name_or_path}: neither a file nor a published model; {did_you_mean(str(path), published)}"
     )
 
 

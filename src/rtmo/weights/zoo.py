@@ -57,13 +57,11 @@ class BackboneEntry(NamedTuple):
 
     Attributes:
         data: What it was trained on.
-        key_prefix: What the backbone's parameters begin with in the file.
     """
 
     name: str
     url: str
     data: str
-    key_prefix: str
 
     @property
     def file(self) -> str:
@@ -99,17 +97,17 @@ _YOLOX = f"{OPENMMLAB}/mmdetection/v2.0/yolox"
 BACKBONES = {entry.name: entry for entry in (
     BackboneEntry(
         "yolox_tiny", f"{_YOLOX}/yolox_tiny_8x8_300e_coco/yolox_tiny_8x8_300e_coco_20211124_171234-b4047906.pth",
-        "coco", "backbone."),
+        "coco"),
     BackboneEntry(
         "yolox_s", f"{_YOLOX}/yolox_s_8x8_300e_coco/yolox_s_8x8_300e_coco_20211121_095711-4592a793.pth",
-        "coco", "backbone."),
+        "coco"),
     BackboneEntry(
         "yolox_m", f"{OPENMMLAB}/mmpose/v1/pretrained_models/yolox_m_8x8_300e_coco_20230829.pth",
-        "coco", "backbone."),
+        "coco"),
     BackboneEntry(
         "yolox_l", f"{_YOLOX}/yolox_l_8x8_300e_coco/yolox_l_8x8_300e_coco_20211126_140236-d3bd2b23.pth",
-        "coco", "backbone."),
-    BackboneEntry("resnet50", "https://download.pytorch.org/models/resnet50-0676ba61.pth", "imagenet", ""),
+        "coco"),
+    BackboneEntry("resnet50", "https://download.pytorch.org/models/resnet50-0676ba61.pth", "imagenet"),
 )}  # fmt: skip
 
 
