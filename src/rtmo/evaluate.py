@@ -23,18 +23,25 @@ from rtmo.train import build_module, build_trainer, print_scores
 KEYS = frozenset(
     (
         *("name", "checkpoint", "data", "data_name", "image_size", "batch_size", "num_workers", "score_thr", "nms_thr"),
-        *("trainer", "callbacks", "logger", "paths", "seed", "phases", "augment"),
+        *("trainer", "callbacks", "logger", "paths", "seed", "phases", "augment", "metric", "skeleton"),
     )
 )
 
 
 def take_from_checkpoint(cfg: DictConfig) -> None:
     """Fills in what the command line left to the checkpoint; data sets refer to these values."""
-    trained = read_checkpoint(cfg.checkpoint)["rtmo"]["config"]
+    record = read_checkpoint(cfg.checkpoint)["rtmo"]
+    trained = record["config"]
+    if cfg.skeleton not in (None, record["skeleton"]):
+        raise InputError(
+            f"skeleton={cfg.skeleton}: the checkpoint has the joints of {record['skeleton']}; to score those "
+            f"that the data shares with it, say skeleton={record['skeleton']}"
+        )
+    cfg.skeleton = record["skeleton"]
     overrides = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
     if cfg.data is None and any(override.startswith("paths.data_dir=") for override in overrides):
         raise InputError("paths.data_dir: read only together with data=...; without it the checkpoint names the files")
-    for name in ("image_size", "data"):
+    for name in ("image_size", "data", "metric"):
         if cfg[name] is None:
             cfg[name] = trained[name]
     for name in ("score_thr", "nms_thr"):
@@ -57,14 +64,14 @@ def evaluate(cfg: Mapping[str, Any]) -> dict[str, float]:
         cfg: As ``rtmo.config.validate`` returns it.
 
     Returns:
-        COCO's ten figures.
+        The figures of the metric.
 
     Raises:
         InputError: If checkpoint or data cannot be used.
     """
     checkpoint = read_checkpoint(cfg["checkpoint"])
     trained = checkpoint["rtmo"]["config"]
-    skeleton = keypoint_set(checkpoint["rtmo"]["skeleton"])
+    skeleton = keypoint_set(cfg["skeleton"])
     source = build(cfg["data"]["val"], "data.val", skeleton)
     datamodule = PoseDataModule(
         train=source,  # never loaded
@@ -77,7 +84,8 @@ def evaluate(cfg: Mapping[str, Any]) -> dict[str, float]:
         augment={"main": {}, "light": {}},
     )
     thresholds = {"score_thr": cfg["score_thr"], "nms_thr": cfg["nms_thr"]}
-    module = build_module({**trained, "module": {**trained["module"], **thresholds}}, skeleton)
+    parts = {**trained, "module": {**trained["module"], **thresholds}, "metric": cfg["metric"]}
+    module = build_module(parts, skeleton)
     module.load_state_dict(checkpoint["state_dict"])
     trainer = build_trainer(cfg, skeleton)
     started = time.monotonic()
