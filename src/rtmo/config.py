@@ -183,7 +183,7 @@ def _declared(section: str, config_name: str) -> set[str]:
     """
     folder = conf_dir()
     paths: set[str] = set()
-    for file in [folder / f"{config_name}.yaml", *folder.glob(f"*/{section}.yaml")]:
+    for file in [folder / f"{config_name}.yaml", *folder.glob(f"*/**/{section}.yaml")]:
         paths |= _paths((_read(file) or {}).get(section), section)
     for file in folder.glob(f"{section}/*.yaml"):
         paths |= _paths(_read(file), section)

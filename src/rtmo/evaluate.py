@@ -14,7 +14,7 @@ from rtmo import config
 from rtmo.data.datamodule import PoseDataModule
 from rtmo.errors import InputError
 from rtmo.phases import Phases
-from rtmo.skeletons import KeypointSet, keypoint_set
+from rtmo.skeletons import CROWDPOSE14, keypoint_set
 from rtmo.targets import build
 from rtmo.train import build_module, build_trainer, print_scores
 from rtmo.weights.checkpoint import Checkpoint, find, read_checkpoint
@@ -23,18 +23,20 @@ from rtmo.weights.load import load_weights
 KEYS = frozenset(
     (
         *("name", "checkpoint", "data", "data_name", "image_size", "batch_size", "num_workers", "score_thr", "nms_thr"),
-        *("skeleton", "trainer", "callbacks", "logger", "paths", "seed", "phases", "augment"),
+        *("trainer", "callbacks", "logger", "paths", "seed", "phases", "augment", "metric", "skeleton"),
     )
 )
 
 
 def take_from_checkpoint(cfg: DictConfig) -> None:
     """Fills in what the command line left to the checkpoint; data sets refer to these values."""
-    trained = trained_with(read_checkpoint(find(cfg.checkpoint)))
+    checkpoint = read_checkpoint(find(cfg.checkpoint))
+    trained = trained_with(checkpoint)
+    cfg.skeleton = joints_of(checkpoint, cfg.skeleton)
     overrides = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
     if cfg.data is None and any(override.startswith("paths.data_dir=") for override in overrides):
         raise InputError("paths.data_dir: read only together with data=...; without it the checkpoint names the files")
-    for name in ("image_size", "data"):
+    for name in ("image_size", "data", "metric"):
         if cfg[name] is None:
             cfg[name] = trained[name]
     for name in ("score_thr", "nms_thr"):
@@ -57,14 +59,14 @@ def evaluate(cfg: Mapping[str, Any]) -> dict[str, float]:
         cfg: As ``rtmo.config.validate`` returns it.
 
     Returns:
-        COCO's ten figures.
+        The figures of the metric.
 
     Raises:
         InputError: If checkpoint or data cannot be used.
     """
     checkpoint = read_checkpoint(find(cfg["checkpoint"]))
     trained = trained_with(checkpoint)
-    skeleton = joints_of(checkpoint, cfg["skeleton"])
+    skeleton = checkpoint.skeleton or keypoint_set(cfg["skeleton"])
     source = build(cfg["data"]["val"], "data.val", skeleton)
     datamodule = PoseDataModule(
         train=source,  # never loaded
@@ -77,7 +79,8 @@ def evaluate(cfg: Mapping[str, Any]) -> dict[str, float]:
         augment={"main": {}, "light": {}},
     )
     thresholds = {"score_thr": cfg["score_thr"], "nms_thr": cfg["nms_thr"]}
-    module = build_module({**trained, "module": {**trained["module"], **thresholds}}, skeleton)
+    parts = {**trained, "module": {**trained["module"], **thresholds}, "metric": cfg["metric"]}
+    module = build_module(parts, skeleton)
     load_weights(module.model, checkpoint)
     trainer = build_trainer(cfg, skeleton)
     started = time.monotonic()
@@ -108,7 +111,9 @@ def trained_with(checkpoint: Checkpoint) -> dict[str, Any]:
     """The config of the run a checkpoint comes from; the published recipe's for weights that no run of ours trained."""
     if checkpoint.config is not None:
         return checkpoint.config
-    published = config.compose("train", [f"model={checkpoint.size or 'rtmo_s'}", "recipe=published"])
+    on_crowdpose = checkpoint.skeleton == CROWDPOSE14
+    choices = ["data=crowdpose", "recipe=published_crowdpose"] if on_crowdpose else ["data=coco", "recipe=published"]
+    published = config.compose("train", [f"model={checkpoint.size or 'rtmo_s'}", *choices])
     parts = ("image_size", "data", "module", "criterion", "optimizer", "schedule", "metric")
     return {
         **{name: OmegaConf.to_container(published[name], resolve=True) for name in parts},
@@ -116,24 +121,26 @@ def trained_with(checkpoint: Checkpoint) -> dict[str, Any]:
     }
 
 
-def joints_of(checkpoint: Checkpoint, name_or_path: str | None) -> KeypointSet:
-    """The keypoint set of a checkpoint, or the one given for a file that does not tell.
+def joints_of(checkpoint: Checkpoint, chosen: str | None) -> str:
+    """Name of the joints that are scored: those of the checkpoint, or the chosen ones if it does not name its own.
 
     Raises:
-        InputError: If there is none, or its number of joints is not that of the weights.
+        InputError: If the choice is not what the network finds, or there is none.
     """
-    skeleton = checkpoint.skeleton if name_or_path is None else keypoint_set(name_or_path)
-    if skeleton is None:
+    own = checkpoint.skeleton
+    if own is not None:
+        if chosen in (None, own.name) or keypoint_set(chosen).joints == own.joints:
+            return own.name
         raise InputError(
-            f"skeleton: {checkpoint.path} does not name its {checkpoint.num_keypoints} joints; give a built-in set "
-            "or a .yaml file"
+            f"skeleton={chosen}: the checkpoint has the joints of {own.name}; to score those that the data shares with "
+            f"it, say skeleton={own.name}"
         )
-    if skeleton.num_keypoints != checkpoint.num_keypoints:
+    if chosen is None or keypoint_set(chosen).num_keypoints != checkpoint.num_keypoints:
         raise InputError(
-            f"skeleton={skeleton.name} has {skeleton.num_keypoints} joints, but {checkpoint.path} finds "
-            f"{checkpoint.num_keypoints}"
+            f"skeleton={chosen}: {checkpoint.path} finds {checkpoint.num_keypoints} joints and does not name them; "
+            "give a built-in set or a .yaml file of as many"
         )
-    return skeleton
+    return chosen
 
 
 if __name__ == "__main__":

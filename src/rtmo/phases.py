@@ -36,4 +36,8 @@ class Phases:
         """The phase of a 0-based epoch in a run of ``max_epochs``."""
         if epoch < round(self.refine_start * max_epochs):
             return "A"
-        return "B" if epoch < round(self.light_start * max_epochs) else "C"
+        return "B" if epoch < self.light_epoch(max_epochs) else "C"
+
+    def light_epoch(self, max_epochs: int) -> int:
+        """The first epoch of C."""
+        return round(self.light_start * max_epochs)

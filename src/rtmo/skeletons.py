@@ -125,7 +125,97 @@ CROWDPOSE14 = KeypointSet(
     oks_sigmas=(0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089, 0.079, 0.079),
 )
 
-KEYPOINT_SETS: dict[str, KeypointSet] = {skeleton.name: skeleton for skeleton in (COCO17, CROWDPOSE14)}
+
+def _borrowed(joints: tuple[str, ...], **others: float) -> tuple[float, ...]:
+    """OKS sigmas for sets whose own evaluation has none: of COCO's or CrowdPose's joint of the same name, or given."""
+    known = dict(zip(CROWDPOSE14.joints + COCO17.joints, CROWDPOSE14.oks_sigmas + COCO17.oks_sigmas, strict=True))
+    return tuple((known | others)[joint] for joint in joints)
+
+
+def _in_turn(*parts: str) -> tuple[str, ...]:
+    return tuple(f"{side}_{part}" for part in parts for side in ("right", "left"))
+
+
+# Sets that RTMO is trained on beside COCO and CrowdPose. Names decide what is learned from which: where the published
+# recipes take another joint of a set for CrowdPose's top_head or neck, it has that name here.
+
+AIC14 = KeypointSet(
+    name="aic14",
+    joints=(
+        *("right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist"),
+        *("right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "top_head", "neck"),
+    ),
+    flip_pairs=_both(*_PAIRED_BODY),
+    limbs=CROWDPOSE14.limbs,
+    oks_sigmas=(  # of AI Challenger's evaluation
+        *(0.01388152, 0.01515228, 0.01057665, 0.01417709, 0.01497891, 0.01402144, 0.03909642),
+        *(0.03686941, 0.01981803, 0.03843971, 0.03412318, 0.02415081, 0.01291456, 0.01236173),
+    ),
+)
+
+_MPII_JOINTS = (
+    *("right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle"),
+    *("pelvis", "neck", "upper_neck", "top_head"),  # MPII says thorax and upper neck; the former is CrowdPose's neck
+    *("right_wrist", "right_elbow", "right_shoulder", "left_shoulder", "left_elbow", "left_wrist"),
+)
+MPII16 = KeypointSet(
+    name="mpii16",
+    joints=_MPII_JOINTS,
+    flip_pairs=_both(*_PAIRED_BODY),
+    limbs=(*CROWDPOSE14.limbs, ("neck", "pelvis")),
+    oks_sigmas=_borrowed(_MPII_JOINTS, pelvis=0.107, upper_neck=0.079),  # as hips, as neck
+)
+
+_JHMDB_JOINTS = ("neck", "belly", "top_head", *_in_turn("shoulder", "hip", "elbow", "knee", "wrist", "ankle"))
+JHMDB15 = KeypointSet(
+    name="jhmdb15",
+    joints=_JHMDB_JOINTS,  # JHMDB says face where CrowdPose has the top of the head
+    flip_pairs=_both(*_PAIRED_BODY),
+    limbs=(*CROWDPOSE14.limbs, ("neck", "belly")),
+    oks_sigmas=_borrowed(_JHMDB_JOINTS, belly=0.107),  # as hips
+)
+
+_POSETRACK_JOINTS = ("nose", "neck", "top_head", *COCO17.joints[3:])  # PoseTrack says head_bottom and head_top
+POSETRACK18 = KeypointSet(
+    name="posetrack18",
+    joints=_POSETRACK_JOINTS,
+    flip_pairs=_both("ear", *_PAIRED_BODY),
+    limbs=(*_LIMBS_BODY, ("nose", "top_head"), ("nose", "neck"), ("neck", "left_shoulder"), ("neck", "right_shoulder")),
+    oks_sigmas=_borrowed(_POSETRACK_JOINTS),
+)
+
+# Halpe's face is that of iBUG: point i has its partner at sum - i, for i from first up to stop.
+_FACE_MIRRORS = (  # first, stop, sum: jaw, brows, nose, eyes above and below, lips outside and inside
+    *((0, 8, 16), (17, 22, 43), (31, 33, 66), (36, 40, 81), (40, 42, 87)),
+    *((48, 51, 102), (55, 57, 114), (60, 62, 124), (65, 66, 132)),
+)
+_HAND = tuple(f"hand_{point}" for point in range(21))
+HALPE136 = KeypointSet(
+    name="halpe136",
+    joints=(
+        *COCO17.joints,
+        *("head", "mid_neck", "mid_hip"),  # not CrowdPose's names: its recipes take only Halpe's limbs
+        *(f"{side}_{part}" for part in ("big_toe", "small_toe", "heel") for side in ("left", "right")),
+        *(f"face_{point}" for point in range(68)),
+        *(f"{side}_{point}" for side in ("left", "right") for point in _HAND),
+    ),
+    flip_pairs=(
+        *COCO17.flip_pairs,
+        *_both("big_toe", "small_toe", "heel", *_HAND),
+        *((f"face_{i}", f"face_{total - i}") for first, stop, total in _FACE_MIRRORS for i in range(first, stop)),
+    ),
+    limbs=(
+        *COCO17.limbs,
+        ("head", "mid_neck"),
+        ("mid_neck", "mid_hip"),
+        *_sides(("ankle", "heel"), ("heel", "big_toe")),
+    ),
+    oks_sigmas=(*COCO17.oks_sigmas, *3 * (0.08,), *6 * (0.089,), *110 * (0.015,)),  # of Halpe's evaluation
+)
+
+KEYPOINT_SETS: dict[str, KeypointSet] = {
+    skeleton.name: skeleton for skeleton in (COCO17, CROWDPOSE14, AIC14, MPII16, JHMDB15, POSETRACK18, HALPE136)
+}
 
 
 def keypoint_set(name_or_path: str) -> KeypointSet:

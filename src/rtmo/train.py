@@ -43,7 +43,7 @@ POINTLESS_WARNINGS = (
     "The number of training batches .* is smaller than the logging interval",
     "The '.*_dataloader' does not have many workers",
 )
-SCORES = ("AP", "AP50", "AP75", "APM", "APL", "AR")
+SCORES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AP_easy", "AP_medium", "AP_hard")  # of the table, if there
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +168,7 @@ def print_start(
     why = f"of model={cfg['model_name']} with data={cfg['data_name']}" if chosen_recipe == pair else "as asked for"
     counts = module.model.parameter_counts()
     parts = ", ".join(f"{part} {counts[part]:,}" for part in ("backbone", "neck", "head", "dcc"))
-    other = "fast" if cfg["recipe"] == "published" else "published"
+    other = "published" if cfg["recipe"] == "fast" else "fast"
     lines = {
         "recipe": f"{cfg['recipe']}, {why} (recipe={other} is the other)",
         "batch": str(plan),
@@ -186,10 +186,11 @@ def print_scores(console: Console, scores: Mapping[str, float], title: str, fold
     """The figures of a validation, and where everything lies."""
     if scores:
         table = Table(title=title)
-        for name in SCORES:
+        shown = [name for name in SCORES if name in scores]
+        for name in shown:
             table.add_column(name, justify="right")
         # COCO's -1 says that there is nobody of that size to find
-        table.add_row(*(f"{scores[name]:.3f}" if scores[name] >= 0 else "-" for name in SCORES))
+        table.add_row(*(f"{scores[name]:.3f}" if scores[name] >= 0 else "-" for name in shown))
         console.print(table)
     console.print(f"everything of this run is in {folder}", markup=False)
 

@@ -12,6 +12,11 @@ HELP_GROUPS = {
     *("model", "data", "recipe", "augment", "criterion", "optimizer", "schedule", "trainer", "logger"),
     *("experiment", "debug"),
 }
+PUBLISHED_RUNS = {
+    *(f"rtmo_{size}_{data}" for size in "sml" for data in ("coco", "crowdpose")),
+    *(f"rtmo_{size}_body7" for size in "tsml"),
+    "rtmo_l_body7_crowdpose",
+}
 
 
 def choices(group: str) -> list[str]:
@@ -44,7 +49,8 @@ def test_the_help_page_lists_every_choice():
     for group in HELP_GROUPS:
         line = next(line for line in section.splitlines() if line.split()[:1] == [group])
         listed = line.split(";")[0].split(",")[0].split()[1:]
-        assert sorted(listed) == choices(group)
+        published_runs = {"experiment": PUBLISHED_RUNS}.get(group, set())  # listed by a pattern
+        assert sorted(listed) == sorted(set(choices(group)) - published_runs)
 
 
 def test_every_option_of_the_help_page_exists():

@@ -19,25 +19,37 @@ def resolved(*overrides: str) -> dict:
     return OmegaConf.to_container(compose("train", ["paths.output_dir=out", *overrides]), resolve=True)
 
 
-@pytest.mark.parametrize(("model", "data"), list(product(MODELS, ("coco", "synthetic", "custom"))))
+# Data sets with a published recipe, and its name.
+PUBLISHED_FOR = {
+    **{"coco": "published", "body7": "published"},
+    **{"crowdpose": "published_crowdpose", "body7_crowdpose": "published_body7_crowdpose"},
+}
+
+
+@pytest.mark.parametrize(("model", "data"), list(product(MODELS, (*PUBLISHED_FOR, "synthetic", "custom"))))
 def test_a_pair_without_a_published_recipe_takes_the_fast_one(model, data):
-    recipe = "published" if data == "coco" and model != "rtmo_n" else "fast"
+    recipe = "fast" if model == "rtmo_n" else PUBLISHED_FOR.get(data, "fast")
     pair = conf_dir() / "recipe" / f"{model}_{data}.yaml"
     assert pair.read_text() == f"# @package _global_\ndefaults: [{recipe}]\n"
 
 
 @pytest.mark.parametrize(
     ("model", "data", "recipe"),
-    [("rtmo_t", "coco", "published"), ("rtmo_n", "coco", "fast"), ("rtmo_l", "synthetic", "fast")],
+    [
+        ("rtmo_t", "coco", "published"),
+        ("rtmo_n", "coco", "fast"),
+        ("rtmo_l", "synthetic", "fast"),
+        ("rtmo_s", "crowdpose", "published_crowdpose"),
+    ],
 )
 def test_model_and_data_select_the_recipe(model, data, recipe):
     cfg = resolved(f"model={model}", f"data={data}")
     assert (cfg["model_name"], cfg["data_name"], cfg["name"]) == (model, data, f"{model}_{data}")
     assert cfg["recipe"] == recipe
-    assert len(cfg["schedule"]["segments"]) == (5 if recipe == "published" else 3)
+    assert len(cfg["schedule"]["segments"]) == (3 if recipe == "fast" else 5)
 
 
-@pytest.mark.parametrize("recipe", ["fast", "published"])
+@pytest.mark.parametrize("recipe", ["fast", *sorted(set(PUBLISHED_FOR.values()))])
 def test_a_recipe_can_be_forced(recipe):
     for model in ("rtmo_r50", "rtmo_n"):
         assert resolved(f"model={model}", "data=coco", f"recipe={recipe}")["recipe"] == recipe

@@ -1,12 +1,14 @@
 import pytest
-from sources import NoiseSource
+from sources import SIZE, NoiseSource, published
 
-from rtmo.data.pipeline import ValDataset
+from rtmo.data.pipeline import TrainDataset
 from rtmo.data.sampler import EpochSampler
+from rtmo.phases import Phases
 
 
 def sampler(images, **options):
-    return EpochSampler(ValDataset(source=NoiseSource(images), image_size=(64, 64)), **{"seed": 0, **options})
+    given = {"image_size": SIZE, "augment": published(), "phases": Phases(), "max_epochs": 10, "seed": 0}
+    return EpochSampler(TrainDataset(source=NoiseSource(images), **given), **{"seed": 0, **options})
 
 
 def test_every_image_once_per_epoch_with_its_epoch():

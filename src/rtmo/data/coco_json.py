@@ -34,8 +34,9 @@ class People:
         bboxes: COCO's (x, y, width, height), px.
         keypoints: px, joints in the order of the target skeleton.
         visibility: COCO flag 0, 1 or 2; all 0 for a crowd.
-        annotated: Whether the person's category has the joint.
-        area: px^2.
+        annotated: Whether the person's category has the joint, and any person of the file a label for it.
+        area: px^2; where ``has_area`` is False, a share of the box.
+        has_area: Whether the file gives an area.
     """
 
     image_ids: Int64[np.ndarray, " A"]
@@ -44,6 +45,7 @@ class People:
     visibility: UInt8[np.ndarray, "A K"]
     annotated: Bool[np.ndarray, "A K"]
     area: Float32[np.ndarray, " A"]
+    has_area: Bool[np.ndarray, " A"]
 
     @property
     def is_labeled(self) -> Bool[np.ndarray, " A"]:
@@ -60,6 +62,21 @@ def missing(field: str, path: Path, kind: str) -> MissingDataError:
     return MissingDataError(f"{field}: there is no {kind} {path}. {_HOW_TO_GET}")
 
 
+def parse_json(file: Path) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        MissingDataError: If it does not exist.
+        InputError: If it is cut short.
+    """
+    if not file.is_file():
+        raise missing("annotation_file", file, "file")
+    try:
+        return json.loads(file.read_bytes())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: not valid JSON ({error}); it may be cut short: copy or download it again") from error
+
+
 def read_json(file: Path) -> dict[str, Any]:
     """The content of an annotation file.
 
@@ -67,12 +84,7 @@ def read_json(file: Path) -> dict[str, Any]:
         MissingDataError: If it does not exist.
         InputError: If it is not a COCO file with unique image and annotation ids.
     """
-    if not file.is_file():
-        raise missing("annotation_file", file, "file")
-    try:
-        content = json.loads(file.read_bytes())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: not valid JSON ({error}); it may be cut short: copy or download it again") from error
+    content = parse_json(file)
     for field in ("images", "annotations", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(field), list):
             raise InputError(f"{file}: no list {field!r}; a COCO keypoint file has images, annotations and categories")
@@ -134,7 +146,8 @@ def joints_by_category(
             )
         absent = [joint for joint in skeleton.joints if joint not in names]
         if unknown or absent:
-            log.warning("%s: joints left out: %s; joints it lacks, without loss: %s", file, unknown, absent)
+            left_out = unknown if len(unknown) < len(names) / 2 else f"{len(unknown)} of {len(names)}"
+            log.warning("%s: joints left out: %s; joints it lacks, without loss: %s", file, left_out, absent)
     return named
 
 
@@ -157,7 +170,8 @@ def pack_people(
         columns = [skeleton.joints.index(joint) for joint in shared]
         source = flat.reshape(len(rows), len(names), 3)[:, [names.index(joint) for joint in shared]]
         keypoints[np.ix_(rows, columns)] = source
-        annotated[np.ix_(rows, columns)] = True
+        # what nobody has labeled, such as PoseTrack's ears, is listed but not annotated
+        annotated[np.ix_(rows, columns)] = (source[..., 2] > 0).any(axis=0)
     bboxes = np.array([annotation["bbox"] for annotation in annotations], dtype=np.float64).reshape(count, 4)
     given = [annotation.get("area") for annotation in annotations]
     guess = AREA_OF_BOX * bboxes[:, 2] * bboxes[:, 3]
@@ -172,6 +186,7 @@ def pack_people(
         visibility=keypoints[..., 2].astype(np.uint8),
         annotated=annotated,
         area=area.astype(np.float32),
+        has_area=np.array([value is not None for value in given], dtype=bool),
     )
 
 

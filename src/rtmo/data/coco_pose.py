@@ -15,7 +15,7 @@ from rtmo.data.image_file import check_complete, read_image
 from rtmo.data.regions import box_polygon, rasterize
 from rtmo.data.source import PoseSource
 from rtmo.errors import InputError
-from rtmo.skeletons import KeypointSet
+from rtmo.skeletons import KeypointSet, keypoint_set
 from rtmo.types import Sample
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,9 @@ class CocoPose(PoseSource):
         annotation_file: COCO JSON with images, annotations and categories.
         image_dir: Folder that the ``file_name`` of each image is relative to.
         skeleton: The joints wanted.
-        joints: Joint names in the order of the annotations, where the file does not list them.
+        joints: Joint names in the order of the annotations, or the name of a built-in keypoint set, where the file
+            does not list them or calls them otherwise.
+        first_pixel: 1 for files that count pixels from 1, as MATLAB does.
         drop_empty: Leave out images without any person: for training, not for validation.
         image_ids: Only these images.
         min_area: Only images with labeled people, none of them smaller than this, px^2 (COCO: medium from 32^2 on).
@@ -54,7 +56,8 @@ class CocoPose(PoseSource):
         annotation_file: str | Path,
         image_dir: str | Path,
         skeleton: KeypointSet,
-        joints: Sequence[str] | None = None,
+        joints: Sequence[str] | str | None = None,
+        first_pixel: int = 0,
         drop_empty: bool = True,
         image_ids: Sequence[int] | None = None,
         min_area: float | None = None,
@@ -62,7 +65,9 @@ class CocoPose(PoseSource):
     ) -> None:
         self.name, self.skeleton = name, skeleton
         self._file, self._image_dir = Path(annotation_file), Path(image_dir)
-        content = read_json(self._file)
+        self._first_pixel = first_pixel
+        content = self._read()
+        joints = keypoint_set(joints).joints if isinstance(joints, str) else joints
         self._joints = joints_by_category(self._file, content["categories"], joints, skeleton)
         annotations = self._of_people(content["annotations"])
         self._people = pack_people(self._file, annotations, self._joints, skeleton)
@@ -102,13 +107,14 @@ class CocoPose(PoseSource):
         corners[:, 2:] += corners[:, :2]
         corners[:, 0::2] = corners[:, 0::2].clip(0, width - 1)
         corners[:, 1::2] = corners[:, 1::2].clip(0, height - 1)
+        guess = AREA_OF_BOX * np.prod(corners[:, 2:] - corners[:, :2], axis=1)  # of the part within the image
         return Sample(
             image=image,
             bboxes=corners,
             keypoints=self._people.keypoints[rows],
             visibility=self._people.visibility[rows],
             annotated=self._people.annotated[rows],
-            area=self._people.area[rows],
+            area=np.where(self._people.has_area[rows], self._people.area[rows], guess).astype(np.float32),
             image_id=int(self._image_ids[index]),
             ignore_mask=rasterize(json.loads(self._ignored[index]), height, width) if with_ignore_mask else None,
             warp=np.eye(2, 3),
@@ -120,7 +126,7 @@ class CocoPose(PoseSource):
         Where joints come in another order or set, keypoints follow ``skeleton`` with 0, 0, 0 for missing joints; fields
         the evaluation needs (area, iscrowd, num_keypoints) are filled in where the file lacks them.
         """
-        content = read_json(self._file)
+        content = self._read()
         wanted = set(self._image_ids.tolist())
         categories = [category for category in content["categories"] if category["id"] in self._joints]
         annotations = self._of_people(content["annotations"])
@@ -130,6 +136,19 @@ class CocoPose(PoseSource):
             "annotations": [self._evaluable(entry) for entry in annotations if entry["image_id"] in wanted],
             "categories": [{**category, "keypoints": list(self.skeleton.joints)} for category in categories],
         }
+
+    def _read(self) -> dict[str, Any]:
+        """The file's content, with pixels counted from 0."""
+        content = read_json(self._file)
+        if self._first_pixel:
+            for annotation in content["annotations"]:
+                x, y, *size = annotation["bbox"]
+                annotation["bbox"] = [x - self._first_pixel, y - self._first_pixel, *size]
+                flat = annotation.get("keypoints") or []
+                annotation["keypoints"] = [
+                    value if place % 3 == 2 else value - self._first_pixel for place, value in enumerate(flat)
+                ]
+        return content
 
     def _of_people(self, annotations: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         return [annotation for annotation in annotations if annotation["category_id"] in self._joints]

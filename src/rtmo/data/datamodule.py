@@ -24,7 +24,7 @@ class PoseDataModule(LightningDataModule):
     """Augmented training batches and letterboxed validation batches (``types.Batch``, uint8 images).
 
     Every sample is a function of (seed, epoch, index), whatever the number of workers and ranks, and of whether the
-    run was resumed.
+    run was resumed; so is which images an epoch shows.
 
     Args:
         train: Where training images come from.
@@ -101,14 +101,30 @@ class PoseDataModule(LightningDataModule):
             seed=self.seed,
         )
         rank, world_size = self._rank()
-        sampler = EpochSampler(dataset, seed=self.seed, rank=rank, world_size=world_size)
+        epoch = 0 if self.trainer is None else self.trainer.current_epoch
+        sampler = EpochSampler(dataset, seed=self.seed, rank=rank, world_size=world_size, epoch=epoch)
+        reloads = self._reload_in_phase_c(dataset, epoch)
         if len(sampler) < self.batch_size:
             log.warning(
                 "%s: only %d training images per rank, fewer than batch_size %d: every batch has %d",
                 *(self.train_source.name, len(sampler), self.batch_size, len(sampler)),
             )
         drop_last = self.drop_last and len(sampler) >= self.batch_size
-        return self._loader(dataset, self.batch_size, sampler=sampler, drop_last=drop_last)
+        return self._loader(dataset, self.batch_size, sampler=sampler, drop_last=drop_last, persistent=not reloads)
+
+    def _reload_in_phase_c(self, dataset: TrainDataset, epoch: int) -> bool:
+        """Has Lightning ask for another loader when phase C begins, if its epochs have another number of images.
+
+        Lightning counts the batches of a loader once, and would not validate at the end of a shorter epoch.
+        """
+        first = self.phases.light_epoch(self.max_epochs)
+        if not epoch < first < self.max_epochs:
+            return False
+        if len(dataset.epoch_indices(first)) == len(dataset.epoch_indices(epoch)):
+            return False
+        if self.trainer is not None:
+            self.trainer.reload_dataloaders_every_n_epochs = first - epoch  # type: ignore[attr-defined]
+        return True
 
     def val_dataloader(self) -> DataLoader[Any]:
         """All validation images; several ranks share them, repeating a few if they do not divide evenly."""
@@ -122,14 +138,16 @@ class PoseDataModule(LightningDataModule):
     def _rank(self) -> tuple[int, int]:
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
-    def _loader(self, dataset: Dataset[Item], batch_size: int, **options: Any) -> DataLoader[Any]:
+    def _loader(
+        self, dataset: Dataset[Item], batch_size: int, *, persistent: bool = True, **options: Any
+    ) -> DataLoader[Any]:
         return DataLoader(
             dataset,
             batch_size=batch_size,
             num_workers=self.num_workers,
             collate_fn=collate,
             pin_memory=torch.cuda.is_available(),
-            persistent_workers=self.num_workers > 0,
+            persistent_workers=persistent and self.num_workers > 0,
             worker_init_fn=_init_worker,
             # A generator of its own: the number of workers must not change what others draw from the global one.
             generator=torch.Generator().manual_seed(self.seed),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from jaxtyping import Int64
 from torch.utils.data import Dataset
 
 from rtmo.data.letterbox import Letterbox, fitted
@@ -53,18 +54,30 @@ class TrainDataset(Dataset[Item]):
         self.source, self.image_size = source, check_image_size(image_size)
         self.steps = {name: [step for step in augment[name].values() if step is not None] for name in augment}
         self.phases, self.max_epochs, self.seed = phases, max_epochs, seed
+        self._drawn: tuple[int, np.ndarray] | None = None  # the last epoch asked for, and its images
 
     def __len__(self) -> int:
+        """All images of the source, of which an epoch may show only some."""
         return len(self.source)
+
+    def epoch_indices(self, epoch: int) -> Int64[np.ndarray, " _"]:
+        """The images of an epoch, a function of (seed, epoch), so that sampler and workers agree."""
+        if self._drawn is None or self._drawn[0] != epoch:
+            rng = np.random.default_rng((self.seed, epoch)).spawn(1)[0]  # not the stream that shuffles
+            self._drawn = epoch, self.source.epoch_indices(rng, light=self._is_light(epoch))
+        return self._drawn[1]
+
+    def _is_light(self, epoch: int) -> bool:
+        return self.phases.at(epoch, self.max_epochs) == "C"
 
     def __getitem__(self, key: tuple[int, int] | int) -> Item:
         """The sample of (epoch, index); a bare index, as Lightning's overfit_batches gives, means epoch 0."""
         epoch, index = key if isinstance(key, tuple) else (0, key)
         rng = np.random.default_rng((self.seed, epoch, index))
-        light = self.phases.at(epoch, self.max_epochs) == "C"
+        light, images = self._is_light(epoch), self.epoch_indices(epoch)
 
         def draw(generator: np.random.Generator) -> Sample:
-            return self.source.load(int(generator.integers(len(self.source))), with_ignore_mask=light)
+            return self.source.load(int(images[generator.integers(len(images))]), with_ignore_mask=light)
 
         sample = self.source.load(index, with_ignore_mask=light)
         original_size = sample.image_size

@@ -1,10 +1,11 @@
 """Which images a rank trains on in an epoch, in which order."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-from torch.utils.data import Dataset, DistributedSampler
+from torch.utils.data import DistributedSampler
+
+from rtmo.data.pipeline import TrainDataset
 
 
 class EpochSampler(DistributedSampler):
@@ -15,10 +16,18 @@ class EpochSampler(DistributedSampler):
     and calls its ``set_epoch``.
     """
 
-    def __init__(self, dataset: Dataset[Any], *, seed: int, rank: int = 0, world_size: int = 1) -> None:
+    def __init__(self, dataset: TrainDataset, *, seed: int, rank: int = 0, world_size: int = 1, epoch: int = 0) -> None:
+        self._epoch_indices = dataset.epoch_indices
         super().__init__(dataset, num_replicas=world_size, rank=rank, seed=seed)
+        self.set_epoch(epoch)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Moves to an epoch; its length is that of the images it shows."""
+        super().set_epoch(epoch)
+        self.num_samples = -(-len(self._epoch_indices(epoch)) // self.num_replicas)
+        self.total_size = self.num_samples * self.num_replicas
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.dataset))  # type: ignore[arg-type]
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(self._epoch_indices(self.epoch))
         dealt = np.resize(order, self.total_size)[self.rank :: self.num_replicas]
         return ((self.epoch, index) for index in dealt.tolist())

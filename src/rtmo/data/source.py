@@ -2,6 +2,9 @@
 
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+from jaxtyping import Int64
+
 from rtmo.skeletons import KeypointSet
 from rtmo.types import Sample
 
@@ -33,3 +36,12 @@ class PoseSource(Protocol):
     def ground_truth(self) -> dict[str, Any]:
         """All people in COCO's format (images, annotations, categories), joints in the order of ``skeleton``."""
         ...
+
+    def epoch_indices(self, rng: np.random.Generator, light: bool) -> Int64[np.ndarray, " _"]:
+        """The images of one epoch, each once: all of them, unless a source draws some.
+
+        Args:
+            rng: The only source of randomness, a function of (seed, epoch).
+            light: Whether the epoch is of phase C; how many images there are may depend on it, and on nothing else.
+        """
+        return np.arange(len(self))

@@ -67,6 +67,7 @@ class CocoKeypointAP(Metric):
     is_differentiable = False
     higher_is_better = True
     full_state_update = False
+    area_of_box: float | None = None  # a person's area as a share of the box; None: as annotated
 
     image_ids: list[Tensor]
     num_poses: list[Tensor]
@@ -78,7 +79,7 @@ class CocoKeypointAP(Metric):
         self.max_detections = max_detections
         self.num_dropped = 0
         self.category_id: int = ground_truth["categories"][0]["id"]
-        self._people = _people_by_image(ground_truth, skeleton)
+        self._people = _people_by_image(ground_truth, skeleton, self.area_of_box)
         # Lists of flat tensors, so that ranks may hold different numbers of images and people: ids of the images,
         # how many poses each has, and all poses in that order as rows (score, x0, y0, s0, x1, ...).
         for state in ("image_ids", "num_poses", "poses"):
@@ -116,7 +117,7 @@ class CocoKeypointAP(Metric):
         self.num_poses.append(torch.tensor([len(found) for found in poses], dtype=torch.int64, device=self.device))
 
     def compute(self) -> dict[str, Tensor]:
-        """The ten figures by name, in COCO's order."""
+        """The figures by name, in the order of reports."""
         predictions, dropped = self._predictions()
         self.num_dropped = sum(dropped.values())
         if dropped:
@@ -125,10 +126,16 @@ class CocoKeypointAP(Metric):
             )
         people = {image_id: self._people[image_id] for image_id in predictions}
         found = {image_id: _detections(rows) for image_id, rows in predictions.items()}
-        figures = evaluate_keypoints(
+        figures = self._figures(people, found)
+        return {name: torch.tensor(figure, device=self.device) for name, figure in figures.items()}
+
+    def _figures(
+        self, people: Mapping[int, Sequence[Annotation]], found: Mapping[int, Sequence[Annotation]]
+    ) -> dict[str, float]:
+        """The figures of some images by name, in the order of reports."""
+        return evaluate_keypoints(
             people, found, oks_sigmas=self.skeleton.oks_sigmas, max_detections=self.max_detections
         )
-        return {name: torch.tensor(figure, device=self.device) for name, figure in figures.items()}
 
     def results(self) -> list[dict[str, Any]]:
         """All predictions in COCO's result format, ready for JSON; call it on every rank.
@@ -235,12 +242,14 @@ def _detections(rows: Float[np.ndarray, "N D"]) -> list[Annotation]:
     ]
 
 
-def _people_by_image(ground_truth: Mapping[str, Any], skeleton: KeypointSet) -> dict[int, list[Annotation]]:
+def _people_by_image(
+    ground_truth: Mapping[str, Any], skeleton: KeypointSet, area_of_box: float | None
+) -> dict[int, list[Annotation]]:
     """What pycocotools needs of every annotation, checked; images without people have an empty list."""
     people: dict[int, list[Annotation]] = {image["id"]: [] for image in ground_truth["images"]}
     for annotation in ground_truth["annotations"]:
         where = f"ground truth annotation {annotation.get('id')} (image {annotation['image_id']})"
-        for field in ("bbox", "area"):
+        for field in ("bbox", "area") if area_of_box is None else ("bbox",):
             if field not in annotation:
                 raise InputError(f"{where} has no {field!r}; COCO's keypoint evaluation needs it of every person")
         values = annotation.get("keypoints") or [0] * 3 * skeleton.num_keypoints
@@ -250,11 +259,12 @@ def _people_by_image(ground_truth: Mapping[str, Any], skeleton: KeypointSet) -> 
                 f"{skeleton.num_keypoints} joints and needs {3 * skeleton.num_keypoints} (x, y, visibility each)"
             )
         keypoints = np.asarray(values, dtype=np.float64)
+        _, _, width, height = annotation["bbox"]
         people.setdefault(annotation["image_id"], []).append(
             {
                 "keypoints": keypoints,
                 "bbox": annotation["bbox"],
-                "area": annotation["area"],
+                "area": annotation["area"] if area_of_box is None else area_of_box * width * height,
                 "iscrowd": annotation.get("iscrowd", 0),
                 "num_keypoints": annotation.get("num_keypoints", int((keypoints[2::3] > 0).sum())),
             }

@@ -1,0 +1,17 @@
+"""Validation after every epoch towards the end, where the published weights were chosen."""
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+
+from rtmo.phases import Phases
+
+
+class FinalValidation(Callback):
+    """Validates after every epoch of phase C, whatever ``check_val_every_n_epoch`` says of the others."""
+
+    def __init__(self, *, phases: Phases) -> None:
+        self.phases = phases
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.phases.at(trainer.current_epoch, trainer.max_epochs or 1) == "C":
+            trainer.check_val_every_n_epoch = 1

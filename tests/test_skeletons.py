@@ -1,0 +1,46 @@
+import json
+
+import pytest
+
+from rtmo.errors import InputError
+from rtmo.skeletons import COCO17, CROWDPOSE14, KEYPOINT_SETS, keypoint_set
+
+# Name of a set in the golden file, and here.
+SOURCES = {
+    **{"coco": "coco17", "aic": "aic14", "crowdpose": "crowdpose14", "mpii": "mpii16", "jhmdb": "jhmdb15"},
+    **{"halpe": "halpe136", "posetrack": "posetrack18"},
+}
+LIMBS_OF_COCO = {5 + joint: joint for joint in range(12)}
+# What the published recipe for CrowdPose learns from which joint: index in the source -> in CrowdPose.
+ONTO_CROWDPOSE = {
+    "coco17": LIMBS_OF_COCO,
+    "halpe136": LIMBS_OF_COCO,
+    "posetrack18": {**LIMBS_OF_COCO, 2: 12, 1: 13},
+    "aic14": {3: 0, 0: 1, 4: 2, 1: 3, 5: 4, 2: 5, 9: 6, 6: 7, 10: 8, 7: 9, 11: 10, 8: 11, 12: 12, 13: 13},
+    "mpii16": {13: 0, 12: 1, 14: 2, 11: 3, 15: 4, 10: 5, 3: 6, 2: 7, 4: 8, 1: 9, 5: 10, 0: 11, 9: 12, 7: 13},
+    "jhmdb15": {4: 0, 3: 1, 8: 2, 7: 3, 12: 4, 11: 5, 6: 6, 5: 7, 10: 8, 9: 9, 14: 10, 13: 11, 2: 12, 0: 13},
+}
+
+
+def mapped(source, target):
+    return {index: joint for joint, index in enumerate(target.indices_in(source)) if index is not None}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_names_map_onto_coco_as_the_reference_does(shared_dir, source):
+    golden = json.loads((shared_dir / "golden" / "datasets.json").read_text())[source]
+    ours = KEYPOINT_SETS[SOURCES[source]]
+    assert mapped(ours, COCO17) == dict(golden["mapping"])
+    for item in golden["items"]:
+        assert ours.num_keypoints == item["src_kpts"]
+        assert list(ours.flip_indices) == item["flip_indices"]
+
+
+@pytest.mark.parametrize("source", ONTO_CROWDPOSE)
+def test_names_map_onto_crowdpose_as_published(source):
+    assert mapped(KEYPOINT_SETS[source], CROWDPOSE14) == ONTO_CROWDPOSE[source]
+
+
+def test_an_unknown_set_is_refused_with_the_known_ones():
+    with pytest.raises(InputError, match=r"coco18.*aic14.*posetrack18"):
+        keypoint_set("coco18")
