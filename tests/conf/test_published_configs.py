@@ -13,12 +13,13 @@ from rtmo.training.batch_plan import plan_batch
 from rtmo.training.param_groups import make_param_groups
 from rtmo.training.schedules import Segment, rate_at
 
-# What the sizes differ in: input px, smallest and largest training size, MixUp, devices, images of each.
+# What the sizes differ in: input px, smallest and largest training size, MixUp, devices, images of each, the detector
+# that gives the backbone.
 SIZES = {
-    "t": (416, 320, 640, 0.0, 8, 32),
-    "s": (640, 480, 800, 1.0, 8, 32),
-    "m": (640, 480, 800, 1.0, 16, 16),
-    "l": (640, 480, 800, 1.0, 16, 16),
+    "t": (416, 320, 640, 0.0, 8, 32, "yolox_tiny"),
+    "s": (640, 480, 800, 1.0, 8, 32, "yolox_s"),
+    "m": (640, 480, 800, 1.0, 16, 16, "yolox_m"),
+    "l": (640, 480, 800, 1.0, 16, 16, "yolox_l"),
 }
 # What recipes differ in. Losses: centre from keypoints; weight of loss_mle in A; of loss_cls and power of the OKS
 # target in B and C. Augmentation: translation, degrees and scale of the affine map, scale of MixUp; whether C has an
@@ -56,7 +57,7 @@ SAME = {  # for every config
         **{"_target_": "torch.optim.AdamW", "_partial_": True, "lr": 4e-3, "weight_decay": 0.05},
         **{"betas": [0.9, 0.999], "eps": 1e-8},
     },
-    "lr_factors": {"encoder": 0.05, "dcc": 1.0},
+    "lr_factors": {"backbone": 1.0, "encoder": 0.05, "dcc": 1.0},
 }
 SAME_PHASES = {  # weights of losses that no config changes
     "A": {"bbox_weight": 5.0, "vis_weight": 1.0, "oks_weight": 30.0, "proxy_target": "gt"},
@@ -101,7 +102,7 @@ def test_losses_and_assignment(published):
 def test_augmentation(published):
     name, cfg = published
     _, (translation, rotation, scale, mixup_scale), light, _ = RECIPES[name]
-    size, smallest, largest, mixup_prob, _, _ = SIZES[name[5]]
+    size, smallest, largest, mixup_prob, *_ = SIZES[name[5]]
     augment = cfg["data"]["augment"]
     main, affine = augment["main"], augment["light"]["affine"]
     assert list(main) == ["mosaic", "affine", "mixup", "pixels", "flip", "filter"]
@@ -149,7 +150,8 @@ def test_data(published):
 
 def test_batch_and_optimiser(published):
     name, cfg = published
-    devices, images = SIZES[name[5]][-2:]
+    devices, images, detector = SIZES[name[5]][-3:]
+    assert cfg["pretrained"] == detector
     assert cfg["data"]["batch_size"] == images
     plan = plan_batch(images, devices, cfg["nominal_batch"])
     assert (plan.total, plan.accumulate, plan.lr_scale) == (256, 1, 1.0)
