@@ -165,12 +165,15 @@ def print_start(
 ) -> None:
     """Says what is about to run: recipe and why, batch arithmetic, size, weights, folder."""
     pair = f"{cfg['model_name']}_{cfg['data_name']}"
-    why = f"of model={cfg['model_name']} with data={cfg['data_name']}" if chosen_recipe == pair else "as asked for"
+    if chosen_recipe == pair:
+        other = "published" if cfg["recipe"] == "fast" else "fast"
+        why = f"of model={cfg['model_name']} with data={cfg['data_name']} (recipe={other} is the other)"
+    else:
+        why = "as asked for (without recipe=... that of model and data)"
     counts = module.model.parameter_counts()
     parts = ", ".join(f"{part} {counts[part]:,}" for part in ("backbone", "neck", "head", "dcc"))
-    other = "published" if cfg["recipe"] == "fast" else "fast"
     lines = {
-        "recipe": f"{cfg['recipe']}, {why} (recipe={other} is the other)",
+        "recipe": f"{cfg['recipe']}, {why}",
         "batch": str(plan),
         "rate": f"{cfg['optimizer'].get('lr', 0) * plan.lr_scale:.4g} at most, {cfg['trainer']['max_epochs']} epochs",
         "model": f"{counts['total']:,} parameters ({parts}), {counts['training_only']:,} of them for training only",

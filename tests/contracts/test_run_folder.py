@@ -9,6 +9,7 @@ import torch
 import yaml
 
 from rtmo.config import compose, validate
+from rtmo.errors import InputError
 from rtmo.evaluate import KEYS as EVALUATE_KEYS
 from rtmo.evaluate import evaluate, take_from_checkpoint
 from rtmo.train import KEYS, train
@@ -74,6 +75,16 @@ def test_evaluating_gives_the_ap_that_training_reported(finished, tmp_path):
     assert results
     assert set(results[0]) == {"image_id", "category_id", "keypoints", "score"}
     assert json.loads((tmp_path / "scores" / "summary.json").read_text())["metrics"] == scores
+
+
+def test_data_with_other_joints_than_the_checkpoint_is_refused(finished):
+    folder, _ = finished
+    checkpoint = f"checkpoint={folder / 'checkpoints' / 'last.ckpt'}"
+    with pytest.raises(InputError, match=r"skeleton=crowdpose14: the checkpoint has the joints of coco17; .*=coco17"):
+        take_from_checkpoint(compose("evaluate", [checkpoint, "data=crowdpose"]))
+    cfg = compose("evaluate", [checkpoint, "data=crowdpose", "skeleton=coco17"])
+    take_from_checkpoint(cfg)
+    assert cfg.metric._target_.endswith("CrowdPoseAP")
 
 
 def test_a_run_goes_on_from_a_checkpoint(finished, tmp_path):

@@ -74,7 +74,7 @@ def test_what_a_set_does_not_annotate_carries_no_loss(shared_dir):
 
 def test_a_coco_file_is_no_list_of_mpii(shared_dir):
     folder = shared_dir / "data" / "samples"
-    with pytest.raises(InputError, match="not a list of people with image"):
+    with pytest.raises(InputError, match="not a list of people each with center, image"):
         MpiiPose(
             name="mpii", annotation_file=folder / "coco/test_coco.json", image_dir=folder / "coco", skeleton=COCO17
         )

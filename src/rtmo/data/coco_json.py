@@ -21,7 +21,8 @@ AREA_OF_BOX = 0.53
 _HOW_TO_GET = (
     "COCO 2017 is at https://cocodataset.org/#download (train and val images, train/val annotations); unpack it to "
     "coco/annotations/person_keypoints_{train,val}2017.json and coco/{train,val}2017/*.jpg below paths.data_dir, "
-    "or point paths.data_dir to the folder that holds coco/. Nothing to download: data=synthetic"
+    "or point paths.data_dir to the folder that holds coco/; conf/source says where other sets belong. "
+    "Nothing to download: data=synthetic"
 )
 
 

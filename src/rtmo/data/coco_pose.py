@@ -144,10 +144,10 @@ class CocoPose(PoseSource):
             for annotation in content["annotations"]:
                 x, y, *size = annotation["bbox"]
                 annotation["bbox"] = [x - self._first_pixel, y - self._first_pixel, *size]
-                flat = annotation.get("keypoints") or []
-                annotation["keypoints"] = [
-                    value if place % 3 == 2 else value - self._first_pixel for place, value in enumerate(flat)
-                ]
+                if flat := annotation.get("keypoints"):
+                    annotation["keypoints"] = [
+                        value if place % 3 == 2 else value - self._first_pixel for place, value in enumerate(flat)
+                    ]
         return content
 
     def _of_people(self, annotations: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

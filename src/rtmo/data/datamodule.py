@@ -103,28 +103,25 @@ class PoseDataModule(LightningDataModule):
         rank, world_size = self._rank()
         epoch = 0 if self.trainer is None else self.trainer.current_epoch
         sampler = EpochSampler(dataset, seed=self.seed, rank=rank, world_size=world_size, epoch=epoch)
-        reloads = self._reload_in_phase_c(dataset, epoch)
+        self._reload_in_phase_c(dataset, epoch)
         if len(sampler) < self.batch_size:
             log.warning(
                 "%s: only %d training images per rank, fewer than batch_size %d: every batch has %d",
                 *(self.train_source.name, len(sampler), self.batch_size, len(sampler)),
             )
         drop_last = self.drop_last and len(sampler) >= self.batch_size
-        return self._loader(dataset, self.batch_size, sampler=sampler, drop_last=drop_last, persistent=not reloads)
+        return self._loader(dataset, self.batch_size, sampler=sampler, drop_last=drop_last)
 
-    def _reload_in_phase_c(self, dataset: TrainDataset, epoch: int) -> bool:
+    def _reload_in_phase_c(self, dataset: TrainDataset, epoch: int) -> None:
         """Has Lightning ask for another loader when phase C begins, if its epochs have another number of images.
 
         Lightning counts the batches of a loader once, and would not validate at the end of a shorter epoch.
         """
         first = self.phases.light_epoch(self.max_epochs)
-        if not epoch < first < self.max_epochs:
-            return False
-        if len(dataset.epoch_indices(first)) == len(dataset.epoch_indices(epoch)):
-            return False
-        if self.trainer is not None:
+        if self.trainer is None or not epoch < first < self.max_epochs:
+            return
+        if len(dataset.epoch_indices(first)) != len(dataset.epoch_indices(epoch)):
             self.trainer.reload_dataloaders_every_n_epochs = first - epoch  # type: ignore[attr-defined]
-        return True
 
     def val_dataloader(self) -> DataLoader[Any]:
         """All validation images; several ranks share them, repeating a few if they do not divide evenly."""
@@ -138,16 +135,16 @@ class PoseDataModule(LightningDataModule):
     def _rank(self) -> tuple[int, int]:
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
-    def _loader(
-        self, dataset: Dataset[Item], batch_size: int, *, persistent: bool = True, **options: Any
-    ) -> DataLoader[Any]:
+    def _loader(self, dataset: Dataset[Item], batch_size: int, **options: Any) -> DataLoader[Any]:
+        reloads = getattr(self.trainer, "reload_dataloaders_every_n_epochs", 0) > 0
         return DataLoader(
             dataset,
             batch_size=batch_size,
             num_workers=self.num_workers,
             collate_fn=collate,
             pin_memory=torch.cuda.is_available(),
-            persistent_workers=persistent and self.num_workers > 0,
+            # Replacing a loader whose workers persist is unsafe with pinned memory (pytorch issue 91252).
+            persistent_workers=self.num_workers > 0 and not reloads,
             worker_init_fn=_init_worker,
             # A generator of its own: the number of workers must not change what others draw from the global one.
             generator=torch.Generator().manual_seed(self.seed),

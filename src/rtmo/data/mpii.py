@@ -6,6 +6,7 @@ from rtmo.data.coco_json import parse_json
 from rtmo.data.coco_pose import CocoPose
 from rtmo.errors import InputError
 
+_FIELDS = frozenset({"image", "center", "scale", "joints", "joints_vis"})
 _PIXELS_PER_SCALE = 200  # MPII gives the height of a person in units of 200 px
 _CENTRE_DOWN = 15  # what the centre of a person is moved down by, px per scale, so that the box holds the feet
 
@@ -19,10 +20,10 @@ class MpiiPose(CocoPose):
 
     def _read(self) -> dict[str, Any]:
         people = parse_json(self._file)
-        if not isinstance(people, list) or not people or "joints_vis" not in people[0]:
+        if not isinstance(people, list) or not all(person.keys() >= _FIELDS for person in people):
             raise InputError(
-                f"{self._file}: not a list of people with image, center, scale, joints and joints_vis, as "
-                "mpii_train.json is; for a COCO keypoint file use rtmo.data.coco_pose.CocoPose"
+                f"{self._file}: not a list of people each with {', '.join(sorted(_FIELDS))}, as mpii_train.json is; "
+                "for a COCO keypoint file use rtmo.data.coco_pose.CocoPose"
             )
         names = sorted({person["image"] for person in people})
         ids = {name: number for number, name in enumerate(names)}

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from rtmo.data.source import PoseSource
 from rtmo.skeletons import COCO17, KeypointSet
 from rtmo.types import Sample
 
@@ -12,7 +13,7 @@ from .person import joints_that_show
 from .scene import Person, Scene, paint_scene, sample_scene
 
 
-class SyntheticPeople:
+class SyntheticPeople(PoseSource):
     """Images of articulated people, drawn on the fly; image ``i`` is a pure function of ``(seed, i)``.
 
     Nothing is stored or downloaded. Flags are true: 2 for a joint that shows, 1 for one hidden by the person itself,
