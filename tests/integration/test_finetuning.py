@@ -1,0 +1,78 @@
+"""From weights of one set of joints to a training with another, through the commands' own code."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from networks import SMALL, reference_state, save_reference, small_rtmo
+
+import rtmo
+from rtmo.config import compose, validate
+from rtmo.evaluate import KEYS as EVALUATE_KEYS
+from rtmo.evaluate import evaluate, take_from_checkpoint
+from rtmo.train import KEYS, train
+from rtmo.weights.checkpoint import read_checkpoint
+
+JOINTS = """
+joints: [nose, left_wrist, right_wrist, top_head]
+limbs: [[nose, top_head]]
+"""
+TINY = (
+    *("experiment=finetune", "model=rtmo_s", "data=synthetic", "image_size=[64,64]", "trainer=cpu"),
+    *(f"model.{name}={value}" for name, value in SMALL.items()),
+    *("data.train.num_images=4", "data.val.num_images=2", "data.batch_size=2", "data.num_workers=0"),
+    *("trainer.max_epochs=2", "trainer.check_val_every_n_epoch=1", "callbacks.images=null"),
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("finetuning")
+
+
+@pytest.fixture(scope="module")
+def published(folder) -> Path:
+    return save_reference(folder / "published.pth", reference_state(small_rtmo()))
+
+
+@pytest.fixture(scope="module")
+def finetuned(folder, published) -> Path:
+    (folder / "four.yaml").write_text(JOINTS)
+    overrides = (f"pretrained={published}", f"skeleton={folder / 'four.yaml'}", f"paths.output_dir={folder / 'run'}")
+    train(validate(compose("train", [*TINY, *overrides]), "train", KEYS))
+    return folder / "run" / "checkpoints" / "best.ckpt"
+
+
+def test_the_checkpoint_knows_the_new_joints_without_their_file(folder, finetuned):
+    (folder / "four.yaml").unlink(missing_ok=True)
+    checkpoint = read_checkpoint(finetuned)
+    assert checkpoint.skeleton.joints == ("nose", "left_wrist", "right_wrist", "top_head")
+    assert checkpoint.skeleton.flip_pairs == (("left_wrist", "right_wrist"),)
+    assert rtmo.load_model(finetuned).num_keypoints == 4
+    assert checkpoint.num_keypoints == 4
+
+
+def test_training_moved_every_part_from_where_it_started(published, finetuned):
+    start, end = read_checkpoint(published).state_dict, read_checkpoint(finetuned).state_dict
+    for name in ("backbone.stem.conv.conv.weight", "neck.encoder.self_attn.in_proj_weight", "dcc.x_fc.weight"):
+        moved = (end[name] - start[name]).abs().max()
+        assert 0 < moved < 0.01, name
+    kept = start["dcc.pos_enc"][[0, 9, 10]]  # nose and wrists of COCO
+    torch.testing.assert_close(end["dcc.pos_enc"][:3], kept, atol=0.01, rtol=0)
+
+
+def test_the_log_says_which_joints_were_kept(folder, published, capsys):
+    (folder / "four.yaml").write_text(JOINTS)
+    overrides = (f"pretrained={published}", f"skeleton={folder / 'four.yaml'}", f"paths.output_dir={folder / 'again'}")
+    train(validate(compose("train", [*TINY, *overrides, "trainer.fast_dev_run=true"]), "train", KEYS))
+    assert "joints kept: nose, left_wrist, right_wrist; fresh: top_head" in " ".join(capsys.readouterr().out.split())
+
+
+def test_published_weights_are_evaluated_without_a_run_of_ours(folder, published, monkeypatch):
+    overrides = (f"checkpoint={published}", "data=synthetic", "data.val.num_images=2", "num_workers=0", "trainer=cpu")
+    cfg = compose("evaluate", [*overrides, f"paths.output_dir={folder / 'scored'}", "image_size=[64,64]"])
+    take_from_checkpoint(cfg)
+    assert (cfg.skeleton, cfg.score_thr, cfg.nms_thr) == ("coco17", 0.1, 0.65)
+    scores = evaluate(validate(cfg, "evaluate", EVALUATE_KEYS))
+    assert set(scores) >= {"AP", "AP50", "AR"}
+    assert (folder / "scored" / "results.json").is_file()
