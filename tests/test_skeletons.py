@@ -3,7 +3,7 @@ import json
 import pytest
 
 from rtmo.errors import InputError
-from rtmo.skeletons import COCO17, CROWDPOSE14, KEYPOINT_SETS, keypoint_set
+from rtmo.skeletons import COCO17, CROWDPOSE14, KEYPOINT_SETS, KeypointSet, keypoint_set
 
 # Name of a set in the golden file, and here.
 SOURCES = {
@@ -44,3 +44,48 @@ def test_names_map_onto_crowdpose_as_published(source):
 def test_an_unknown_set_is_refused_with_the_known_ones():
     with pytest.raises(InputError, match=r"coco18.*aic14.*posetrack18"):
         keypoint_set("coco18")
+
+
+def test_a_file_needs_joints_alone(tmp_path):
+    path = tmp_path / "upper3.yaml"
+    path.write_text("joints: [neck, left_wrist, right_wrist]\n")
+    assert keypoint_set(str(path)) == KeypointSet(
+        name="upper3",
+        joints=("neck", "left_wrist", "right_wrist"),
+        flip_pairs=(("left_wrist", "right_wrist"),),
+        limbs=(),
+        oks_sigmas=(0.079, 0.062, 0.062),
+    )
+
+
+def test_a_file_may_say_everything(tmp_path):
+    path = tmp_path / "animal.yaml"
+    path.write_text("{joints: [l, r, tail], flip_pairs: [[l, r]], limbs: [[l, tail]], oks_sigmas: [0.1, 0.1, 0.2]}")
+    animal = keypoint_set(str(path))
+    assert animal.flip_indices == (1, 0, 2)
+    assert animal.limb_indices == ((0, 2),)
+    assert KeypointSet.from_plain(json.loads(json.dumps(animal.to_plain()))) == animal
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("joints: [nose", "no YAML"),
+        ("limbs: []", "joints is missing; list the names"),
+        ("{joints: [nose], sigmas: [1]}", "sigmas: no such field; joints, flip_pairs"),
+        ("joints: [nose, horn]", r"oks_sigmas is missing, and COCO and CrowdPose have no \['horn'\]"),
+        ("{joints: [nose, left_eye], oks_sigmas: [0.1]}", "2 joints but 1 oks_sigmas"),
+        ("{joints: [nose], limbs: [[nose]]}", "not enough values"),
+        ("{joints: [nose], flip_pairs: [[nose, ear]]}", "flip_pairs names 'ear', which is not among its joints"),
+    ],
+)
+def test_a_file_that_cannot_be_used(tmp_path, text, message):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=rf"mine\.yaml: .*{message}"):
+        keypoint_set(str(path))
+
+
+def test_a_file_that_is_missing():
+    with pytest.raises(InputError, match=r"skeleton=nowhere\.yaml: no such file"):
+        keypoint_set("nowhere.yaml")

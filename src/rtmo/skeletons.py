@@ -126,10 +126,13 @@ CROWDPOSE14 = KeypointSet(
 )
 
 
+# OKS sigmas by joint, for sets whose own evaluation has none.
+_SIGMAS = dict(zip(CROWDPOSE14.joints + COCO17.joints, CROWDPOSE14.oks_sigmas + COCO17.oks_sigmas, strict=True))
+
+
 def _borrowed(joints: tuple[str, ...], **others: float) -> tuple[float, ...]:
-    """OKS sigmas for sets whose own evaluation has none: of COCO's or CrowdPose's joint of the same name, or given."""
-    known = dict(zip(CROWDPOSE14.joints + COCO17.joints, CROWDPOSE14.oks_sigmas + COCO17.oks_sigmas, strict=True))
-    return tuple((known | others)[joint] for joint in joints)
+    """OKS sigmas of COCO's or CrowdPose's joint of the same name, or given."""
+    return tuple((_SIGMAS | others)[joint] for joint in joints)
 
 
 def _in_turn(*parts: str) -> tuple[str, ...]:
@@ -218,6 +221,9 @@ KEYPOINT_SETS: dict[str, KeypointSet] = {
 }
 
 
+SET_FIELDS = ("joints", "flip_pairs", "limbs", "oks_sigmas")  # of a YAML file
+
+
 def keypoint_set(name_or_path: str) -> KeypointSet:
     """The built-in set of that name, or the one that a YAML file describes.
 
@@ -252,17 +258,17 @@ def read_keypoint_set(path: Path) -> KeypointSet:
     if not isinstance(fields, dict) or not isinstance(fields.get("joints"), list):
         raise InputError(f"{path}: joints is missing; list the names of the keypoints in order")
     joints = fields["joints"]
-    if unknown := set(fields) - {"joints", "flip_pairs", "limbs", "oks_sigmas"}:
-        raise InputError(f"{path}: {sorted(unknown)} unknown; known are joints, flip_pairs, limbs, oks_sigmas")
-    known = dict(zip(CROWDPOSE14.joints + COCO17.joints, CROWDPOSE14.oks_sigmas + COCO17.oks_sigmas, strict=True))
-    if "oks_sigmas" not in fields and (nameless := [joint for joint in joints if joint not in known]):
-        raise InputError(f"{path}: oks_sigmas is missing, and {nameless} are no joints of COCO; give one a joint")
+    for field in fields:
+        if field not in SET_FIELDS:
+            raise InputError(f"{path}: {field}: no such field; {', '.join(SET_FIELDS)} may be given")
+    if "oks_sigmas" not in fields and (unknown := [joint for joint in joints if joint not in _SIGMAS]):
+        raise InputError(f"{path}: oks_sigmas is missing, and COCO and CrowdPose have no {unknown}; give one a joint")
     pairs = [(joint, f"right_{joint[5:]}") for joint in joints if str(joint).startswith("left_")]
     derived = {
         "name": path.stem,
         "flip_pairs": [pair for pair in pairs if pair[1] in joints],
         "limbs": [],
-        "oks_sigmas": [known.get(joint) for joint in joints],
+        "oks_sigmas": [_SIGMAS.get(joint) for joint in joints],
     }
     try:
         return KeypointSet.from_plain({**derived, **fields})

@@ -84,7 +84,7 @@ def test_every_recipe_trains(tmp_path: Path) -> None:
         lines.append(shlex.join([*shlex.split(arguments), *TINY, *paths]))
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "src"), "RTMO_CONF_DIR": str(tmp_path / "conf")}
     command = [sys.executable, "-c", RUN, *lines]
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
 
     assert run.returncode == 0, run.stdout + run.stderr
     assert run.stdout.count("everything of this run is in") == len(commands)
