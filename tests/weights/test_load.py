@@ -108,6 +108,8 @@ def test_a_shape_that_differs_is_named_with_both_shapes(checkpoint):
         InputError, match=r"backbone\.stem\.conv\.conv\.weight is \(8, 12, 3, 3\) in the file and \(16, 12"
     ):
         load_weights(small_rtmo(widen_factor=0.25), checkpoint)
+    with pytest.raises(InputError, match=r"\(8, 12, 3, 3\) in the file and \(16, 12, 3, 3\)"):
+        load_weights(small_rtmo(FIVE, widen_factor=0.25), checkpoint, FIVE)
     with pytest.raises(
         InputError, match=r"head\.dcc\.pose_to_kpts\.0\.weight is \(272, 64\) in the file and \(544, 64\)"
     ):

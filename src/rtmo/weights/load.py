@@ -185,7 +185,8 @@ def _take_joints(own: Tensor, given: Tensor, joints: Sequence[int | None], num_g
 
     A tensor that differs in more than the number of joints is returned as given.
     """
-    if given.shape[0] % num_given or own.shape[0] * num_given != given.shape[0] * len(joints):
+    same_block = len(own) * num_given == len(given) * len(joints) and own.shape[1:] == given.shape[1:]
+    if not same_block:
         return given
     blocks, theirs = own.unflatten(0, (len(joints), -1)), given.unflatten(0, (num_given, -1))
     kept = [theirs[index] if index is not None else block for index, block in zip(joints, blocks, strict=True)]
