@@ -75,7 +75,13 @@ def test_a_file_may_say_everything(tmp_path):
         ("{joints: [nose], sigmas: [1]}", "sigmas: no such field; joints, flip_pairs"),
         ("joints: [nose, horn]", r"oks_sigmas is missing, and COCO and CrowdPose have no \['horn'\]"),
         ("{joints: [nose, left_eye], oks_sigmas: [0.1]}", "2 joints but 1 oks_sigmas"),
-        ("{joints: [nose], limbs: [[nose]]}", "not enough values"),
+        ("joints: []", "joints: expected a list of names"),
+        ("joints: [[nose]]", "joints: expected a list of names"),
+        ("{joints: [nose], limbs: [[nose]]}", "limbs: expected a list of pairs"),
+        ("{joints: [nose], flip_pairs: [nose, ear]}", "flip_pairs: expected a list of pairs"),
+        ("{joints: [nose], limbs: }", "limbs: expected a list of pairs .* got None"),
+        ("{joints: [nose], oks_sigmas: [.nan]}", "oks_sigmas: expected a list of numbers above 0"),
+        ("{joints: [nose], oks_sigmas: 0.1}", "oks_sigmas: expected a list of numbers above 0"),
         ("{joints: [nose], flip_pairs: [[nose, ear]]}", "flip_pairs names 'ear', which is not among its joints"),
     ],
 )
@@ -86,6 +92,9 @@ def test_a_file_that_cannot_be_used(tmp_path, text, message):
         keypoint_set(str(path))
 
 
-def test_a_file_that_is_missing():
+def test_a_file_that_is_missing_or_takes_a_name_that_is_taken(tmp_path):
+    (tmp_path / "coco17.yaml").write_text("joints: [nose]")
+    with pytest.raises(InputError, match=r"coco17\.yaml: coco17 is the name of a built-in set"):
+        keypoint_set(str(tmp_path / "coco17.yaml"))
     with pytest.raises(InputError, match=r"skeleton=nowhere\.yaml: no such file"):
         keypoint_set("nowhere.yaml")

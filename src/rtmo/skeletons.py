@@ -3,9 +3,10 @@
 The width of the head, horizontal flips, the OKS losses, the metric and the drawings all come from a ``KeypointSet``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -221,9 +222,6 @@ KEYPOINT_SETS: dict[str, KeypointSet] = {
 }
 
 
-SET_FIELDS = ("joints", "flip_pairs", "limbs", "oks_sigmas")  # of a YAML file
-
-
 def keypoint_set(name_or_path: str) -> KeypointSet:
     """The built-in set of that name, or the one that a YAML file describes.
 
@@ -251,19 +249,24 @@ def read_keypoint_set(path: Path) -> KeypointSet:
     """
     if not path.is_file():
         raise InputError(f"skeleton={path}: no such file")
+    if path.stem in KEYPOINT_SETS:
+        raise InputError(f"{path}: {path.stem} is the name of a built-in set; call the file otherwise")
     try:
-        fields = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
+        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: no YAML ({' '.join(str(error).split())})") from error
-    if not isinstance(fields, dict) or not isinstance(fields.get("joints"), list):
+    if not isinstance(fields, dict) or "joints" not in fields:
         raise InputError(f"{path}: joints is missing; list the names of the keypoints in order")
+    for field, value in fields.items():
+        if field not in _FIELDS:
+            raise InputError(f"{path}: {field}: no such field; {', '.join(_FIELDS)} may be given")
+        form, fits = _FIELDS[field]
+        if not isinstance(value, list) or not all(map(fits, value)) or not (value or field in ("flip_pairs", "limbs")):
+            raise InputError(f"{path}: {field}: expected {form}, got {value!r}")
     joints = fields["joints"]
-    for field in fields:
-        if field not in SET_FIELDS:
-            raise InputError(f"{path}: {field}: no such field; {', '.join(SET_FIELDS)} may be given")
     if "oks_sigmas" not in fields and (unknown := [joint for joint in joints if joint not in _SIGMAS]):
         raise InputError(f"{path}: oks_sigmas is missing, and COCO and CrowdPose have no {unknown}; give one a joint")
-    pairs = [(joint, f"right_{joint[5:]}") for joint in joints if str(joint).startswith("left_")]
+    pairs = [(joint, f"right_{joint.removeprefix('left_')}") for joint in joints if joint.startswith("left_")]
     derived = {
         "name": path.stem,
         "flip_pairs": [pair for pair in pairs if pair[1] in joints],
@@ -272,5 +275,18 @@ def read_keypoint_set(path: Path) -> KeypointSet:
     }
     try:
         return KeypointSet.from_plain({**derived, **fields})
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise InputError(f"{path}: {error}") from error
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(joint, str) for joint in value)
+
+
+# fields of a YAML file: form, and whether one entry of the list has it
+_FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "joints": ("a list of names", lambda value: isinstance(value, str)),
+    "flip_pairs": ("a list of pairs of joints, [[left_x, right_x], ...]", _is_pair),
+    "limbs": ("a list of pairs of joints, [[a, b], ...]", _is_pair),
+    "oks_sigmas": ("a list of numbers above 0", lambda value: isinstance(value, int | float) and 0 < value < inf),
+}

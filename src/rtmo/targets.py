@@ -9,6 +9,8 @@ import difflib
 import functools
 import importlib
 import inspect
+import os
+import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
@@ -78,6 +80,26 @@ def check_targets(node: Any, key: str = "") -> None:
                 _check_directive(target, described, name, target_key)
             else:
                 _check_argument(target, name, value, target_key)
+
+
+def refuse_foreign_packages(node: Any, where: str) -> None:
+    """Checks that a config out of a file names no package whose import would be the file's idea.
+
+    Importing runs code, and ``python -m`` looks beside the file first. Packages that the allow-list names are trusted,
+    as are those that are imported already and those in ``$RTMO_TRUSTED_PACKAGES``, a list with commas.
+
+    Raises:
+        InputError: If a target is of another package.
+    """
+    trusted = {"rtmo", *(base.partition(".")[0] for base in ALLOWED_BASES), *sys.modules}
+    trusted.update(os.environ.get("RTMO_TRUSTED_PACKAGES", "").split(","))
+    for key, described in _described(node, ""):
+        package = str(described["_target_"]).partition(".")[0]
+        if package not in trusted:
+            raise InputError(
+                f"{where}: {key.partition('.')[2]} asks for {described['_target_']!r}, and a file does not decide what "
+                f"is imported; if you trust that package, set RTMO_TRUSTED_PACKAGES={package}"
+            )
 
 
 def locate(path: str, key: str = "") -> Callable[..., Any]:

@@ -5,6 +5,7 @@ import logging
 import os
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib import import_module  # wandb is slow to import and seldom wanted
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from rtmo.targets import build
 from rtmo.training.batch_plan import BatchPlan, plan_batch
 from rtmo.training.callbacks.run_record import RunRecord
 from rtmo.training.module import PoseModule
+from rtmo.weights.file import RECORD, read_file
 from rtmo.weights.load import load_pretrained
 
 KEYS = frozenset(
@@ -76,6 +78,8 @@ def train(
     check_values(cfg)
     seed_everything(cfg["seed"], workers=True, verbose=False)
     skeleton = keypoint_set(cfg["skeleton"])
+    if cfg["ckpt_path"] is not None:
+        check_resumable(Path(cfg["ckpt_path"]), skeleton)
     datamodule = build(cfg["data"], "data", skeleton)
     record = RunRecord(config=cfg, skeleton=skeleton, overrides=overrides)
     trainer = build_trainer(cfg, skeleton, [record])
@@ -108,8 +112,25 @@ def check_values(cfg: Mapping[str, Any]) -> None:
     """Refuses top-level values that no constructor would."""
     if not isinstance(cfg["seed"], int) or cfg["seed"] < 0:
         raise InputError(f"seed: expected a whole number from 0 on, got {cfg['seed']!r}")
-    if cfg["ckpt_path"] is not None and not Path(cfg["ckpt_path"]).is_file():
-        raise InputError(f"ckpt_path={cfg['ckpt_path']}: no such file; give a checkpoint to resume from, or null")
+
+
+def check_resumable(path: Path, skeleton: KeypointSet) -> None:
+    """Refuses to go on from a file that is no run's, or of a run with other joints.
+
+    Raises:
+        InputError: If so.
+    """
+    if not path.is_file():
+        raise InputError(f"ckpt_path={path}: no such file; give a checkpoint to resume from, or null")
+    content = read_file(path)
+    if "optimizer_states" not in content or RECORD not in content:
+        raise InputError(f"ckpt_path={path}: no run can go on from it; to start from its weights say pretrained={path}")
+    trained = KeypointSet.from_plain(content[RECORD]["skeleton"])
+    if replace(trained, name=skeleton.name) != skeleton:
+        raise InputError(
+            f"skeleton={skeleton.name}: differs from the one that {path} was trained with; give that one, or start a "
+            f"new run with pretrained={path}"
+        )
 
 
 def build_trainer(cfg: Mapping[str, Any], skeleton: KeypointSet, callbacks: Sequence[Callback] = ()) -> Trainer:
@@ -154,7 +175,8 @@ def build_module(cfg: Mapping[str, Any], skeleton: KeypointSet, lr_scale: float 
 def load_start(cfg: Mapping[str, Any], module: PoseModule, skeleton: KeypointSet) -> str:
     """Gives the network the weights it starts from, and says in words what they are."""
     if cfg["ckpt_path"] is not None:
-        return f"of {cfg['ckpt_path']}, which the run goes on from"
+        unused = f"; pretrained={cfg['pretrained']} is not needed" if cfg["pretrained"] is not None else ""
+        return f"of {cfg['ckpt_path']}, which the run goes on from{unused}"
     if cfg["pretrained"] is None:
         return "fresh"
     return f"of {cfg['pretrained']}: {load_pretrained(module.model, cfg['pretrained'], skeleton)}"

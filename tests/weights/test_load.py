@@ -8,10 +8,10 @@ import torch
 from networks import reference_state, save_reference, small_rtmo
 
 from rtmo.errors import InputError
-from rtmo.models.rtmo import TRAINING_ONLY_PREFIXES
+from rtmo.models.rtmo import KEYPOINT_PREFIXES, TRAINING_ONLY_PREFIXES
 from rtmo.skeletons import COCO17, CROWDPOSE14, KeypointSet
 from rtmo.weights.checkpoint import read_checkpoint
-from rtmo.weights.load import KEYPOINT_PREFIXES, load_pretrained, load_weights
+from rtmo.weights.load import load_pretrained, load_weights
 
 REVERSED = replace(COCO17, name="reversed", joints=COCO17.joints[::-1], oks_sigmas=COCO17.oks_sigmas[::-1])
 FIVE = KeypointSet(

@@ -19,7 +19,8 @@ class Mixture(PoseSource):
 
     Args:
         name: How logs and errors refer to it.
-        sources: By name, all with the same skeleton: each maps its joints onto it and says which it has.
+        sources: By name, all with the same skeleton: each maps its joints onto it and says which it has. None leaves
+            one out.
         ratios: Which share of its images a source gives to an epoch, by name, above 0 and up to 1.
         light: The only sources of phase C, by name; None: all of them.
 
@@ -31,33 +32,34 @@ class Mixture(PoseSource):
         self,
         *,
         name: str,
-        sources: Mapping[str, PoseSource],
+        sources: Mapping[str, PoseSource | None],
         ratios: Mapping[str, float],
         light: Sequence[str] | None = None,
     ) -> None:
+        chosen = {key: source for key, source in sources.items() if source is not None}
         if not sources or sources.keys() != ratios.keys():
             raise InputError(
                 f"{name}: sources and ratios must name the same data sets, got {list(sources)} and {list(ratios)}"
             )
-        if unknown := set(light or ()) - sources.keys():
-            raise InputError(f"{name}: light names {sorted(unknown)}, which are not among the sources {list(sources)}")
+        if light is not None and (not light or set(light) - chosen.keys()):
+            raise InputError(f"{name}: light must name some of the sources {list(chosen)}, got {list(light)}")
         for key, ratio in ratios.items():
             if not 0 < ratio <= 1:
                 raise InputError(f"{name}: ratios.{key} must be above 0 and at most 1, got {ratio}")
-        skeletons = {source.skeleton for source in sources.values()}
+        skeletons = {source.skeleton for source in chosen.values()}
         if len(skeletons) > 1:
             raise InputError(f"{name}: sources have different skeletons: {sorted(each.name for each in skeletons)}")
         self.name, (self.skeleton,) = name, skeletons
-        self._sources = list(sources.values())
+        self._sources = list(chosen.values())
         self._starts = np.cumsum([0, *(len(source) for source in self._sources)])
-        self._counts = [max(1, round(ratios[key] * len(source))) for key, source in sources.items()]
-        self._in_light = [light is None or key in light for key in sources]
+        self._counts = [max(1, round(ratios[key] * len(source))) for key, source in chosen.items()]
+        self._in_light = [light is None or key in light for key in chosen]
         log.info(
             "%s: %d images an epoch: %s; in phase C %s",
             *(name, sum(self._counts)),
             ", ".join(
                 f"{key} {count} of {len(source)}"
-                for (key, source), count in zip(sources.items(), self._counts, strict=True)
+                for (key, source), count in zip(chosen.items(), self._counts, strict=True)
             ),
             "the same" if light is None else ", ".join(light),
         )

@@ -24,6 +24,16 @@ SIZE_DIVISOR = 32
 # Parameters that only training reads: the proxy branch and the learned spread.
 TRAINING_ONLY_PREFIXES = ("head.proxy_out.", "dcc.sigma_fc.", "dcc.sigma_scale")
 
+# Parameters and buffers whose first dimension is K blocks, one a joint.
+KEYPOINT_PREFIXES = (
+    "head.visibility_out.",
+    "head.proxy_out.",
+    "dcc.keypoint_fc.",
+    "dcc.keypoint_bn.",
+    "dcc.pos_enc",
+    "dcc.sigma_fc.",
+)
+
 
 class RTMO(nn.Module):
     """Backbone, hybrid encoder, head and Dynamic Coordinate Classifier.

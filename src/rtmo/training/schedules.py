@@ -70,6 +70,8 @@ class SegmentedLR(LRScheduler):
 
 def rate_at(step: int, base: float, segments: Sequence[Segment], total_steps: int) -> float:
     """The learning rate of a 0-based step."""
+    if base == 0:
+        return 0.0  # a part that is frozen, whatever eta_min is
     begin, rate = 0, base
     for segment in segments:
         end = round(segment.until * total_steps)

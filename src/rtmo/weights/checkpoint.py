@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from rtmo.errors import InputError
 from rtmo.models.rtmo import RTMO
 from rtmo.skeletons import KEYPOINT_SETS, KeypointSet
-from rtmo.targets import build, did_you_mean
+from rtmo.targets import build, did_you_mean, locate, refuse_foreign_packages
 from rtmo.weights import zoo
 from rtmo.weights.architecture import architecture_of, size_of
 from rtmo.weights.file import RECORD, read_file
@@ -21,11 +21,7 @@ from rtmo.weights.reference import CONSTANTS, described_joints, to_our_key
 # Where files keep weights, the first that there is; without any the file is a state dict itself. What mmengine saves as
 # `state_dict` is the average already, and `ema_state_dict` what it was averaged from; a file may hold the latter alone.
 STATE_DICTS = ("state_dict", "ema_state_dict", "model")
-WRAPPERS = (
-    "module.",
-    "_orig_mod.",
-    "model.",
-)  # of DistributedDataParallel and averages, torch.compile, LightningModule
+WRAPPERS = ("module.", "_orig_mod.", "model.")  # of parallel runs and averages, torch.compile, LightningModule
 MODEL = "rtmo.models.rtmo.RTMO"
 
 
@@ -35,18 +31,16 @@ class Checkpoint:
 
     Attributes:
         path: The file.
-        origin: Whose names its weights had.
         state_dict: Weights under our names.
         converted: File's name of a weight by our name, where the two differ.
         constants: What the reference stores and we derive, under its names; a file that we converted keeps them.
-        other: Entries beside the weights, such as an optimizer's state, which only a resumed run reads.
+        other: What is no weight, such as an optimizer's state, which only a resumed run reads.
         model: Config of the network, ``_target_`` and arguments.
         skeleton: Its keypoints in order; None if the file does not tell.
         config: Resolved config of the run that trained it; None if there was none of ours.
     """
 
     path: Path
-    origin: Literal["rtmo", "mmpose"]
     state_dict: dict[str, Tensor] = field(repr=False)
     converted: dict[str, str] = field(repr=False)
     constants: dict[str, Tensor] = field(repr=False)
@@ -70,29 +64,38 @@ class Checkpoint:
         Args:
             skeleton: Keypoints it finds; None: those of the checkpoint.
             overrides: Arguments of ``RTMO`` in place of the checkpoint's.
+
+        Raises:
+            InputError: If the file describes something else than an ``RTMO``, or an override is none of its arguments.
         """
-        num_keypoints = self.num_keypoints if skeleton is None else skeleton.num_keypoints
-        model = build({**self.model, **overrides}, "model", num_keypoints=num_keypoints)
-        if not isinstance(model, RTMO):
+        target = locate(str(self.model.get("_target_")), "model")
+        if not (isinstance(target, type) and issubclass(target, RTMO)):
             raise InputError(f"{self.path}: model._target_ is {self.model.get('_target_')}, which is no RTMO")
+        num_keypoints = self.num_keypoints if skeleton is None else skeleton.num_keypoints
+        model: RTMO = build({**self.model, **overrides}, "model", num_keypoints=num_keypoints)
         return model
 
 
-def find(name_or_path: str | Path, key: str = "checkpoint") -> Path:
+def find(name_or_path: str | Path, key: str = "checkpoint", backbones: bool = False) -> Path:
     """The file of a published model, downloaded if need be, or of a path.
 
     Args:
         key: What the user gave it as, for messages.
+        backbones: Whether a detector or classifier whose backbone a training starts from will do as well.
 
     Raises:
         InputError: If it is neither, or cannot be had.
     """
     path = Path(name_or_path)
+    published = (*zoo.MODELS, *zoo.BACKBONES) if backbones else tuple(zoo.MODELS)
     if path.is_file():
         return path
-    published = (*zoo.MODELS, *zoo.BACKBONES)
     if str(name_or_path) in published:
         return zoo.fetch(str(name_or_path))
+    if path.is_dir():
+        raise InputError(
+            f"{key}={name_or_path}: a folder; give the file, {path / 'checkpoints' / 'best.ckpt'} of a run"
+        )
     if path.suffix or len(path.parts) > 1:
         raise InputError(
             f"{key}={name_or_path}: no such file; give checkpoints/best.ckpt of a run, or a published model"
@@ -118,49 +121,57 @@ def parse_checkpoint(content: Mapping[str, Any], path: Path) -> Checkpoint:
         InputError: If it is something else than weights of an RTMO.
     """
     raw, other = weights_of(content, path)
-    origin: Literal["rtmo", "mmpose"] = "mmpose" if any(key.startswith("head.head_module.") for key in raw) else "rtmo"
-    constants = {key: raw.pop(key) for key in CONSTANTS if key in raw}
-    names = {to_our_key(key) if origin == "mmpose" else key: key for key in raw}
-    state_dict = {ours: raw[key] for ours, key in names.items()}
     if not is_rtmo(raw):
         raise InputError(f"{path}: {_kind(raw)}")
+    constants = {key: raw.pop(key) for key in CONSTANTS if key in raw}
+    theirs = "head.dcc.pos_enc" in raw
+    names = {to_our_key(key) if theirs else key: key for key in raw}
+    state_dict = {ours: raw[key] for ours, key in names.items()}
+    record = content.get(RECORD) or {}
     try:
-        record = content.get(RECORD, {})
-        model = record.get("model") or record.get("config", {}).get("model") or _architecture(state_dict, constants)
+        config = record.get("config")
+        model = record.get("model") or (config or {}).get("model") or _architecture(state_dict, constants)
         skeleton = _skeleton(content, constants, len(state_dict["dcc.pos_enc"]))
+        refuse_foreign_packages([dict(model), config], str(path))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(
             f"{path}: damaged weights of an RTMO ({type(error).__name__}: {error}); get it again"
         ) from error
     return Checkpoint(
         path=path,
-        origin=origin,
         state_dict=state_dict,
         converted={ours: key for ours, key in names.items() if ours != key},
         constants=constants,
         other=other,
         model=model,
         skeleton=skeleton,
-        config=record.get("config"),
+        config=config,
     )
 
 
 def weights_of(content: Mapping[str, Any], path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """The tensors of a file by name, without what wrapped the network, and the names of its other entries.
+    """The tensors of a file by name, without what wrapped the network, and the names of everything else in it.
 
     Raises:
-        InputError: If it holds no tensors.
+        InputError: If it holds no tensors, or two of the same name.
     """
     entry = next((name for name in STATE_DICTS if isinstance(content.get(name), Mapping)), None)
     weights = content if entry is None else content[entry]
-    tensors = {}
+    other = [] if entry is None else [str(name) for name in content if name not in (entry, RECORD)]
+    tensors: dict[str, Tensor] = {}
     for key, value in weights.items():
-        if isinstance(value, Tensor):
-            tensors[_unwrapped(key)] = value
-    tensors.pop("steps", None)  # of mmengine's average: how often it was updated
+        name = _unwrapped(str(key))
+        if not isinstance(value, Tensor) or name == "steps":  # of mmengine's average: how often it was updated
+            other += [str(key)] if key != RECORD else []
+        elif name in tensors:
+            raise InputError(f"{path}: holds {name} twice, with and without one of {WRAPPERS}; save one network alone")
+        else:
+            tensors[name] = value
     if not tensors:
         raise InputError(f"{path}: holds no weights, only {', '.join(map(str, content)) or 'nothing'}")
-    return tensors, tuple(str(name) for name in content if entry not in (None, name) and name != RECORD)
+    return tensors, tuple(other)
 
 
 def is_rtmo(weights: Mapping[str, Tensor]) -> bool:
@@ -169,7 +180,7 @@ def is_rtmo(weights: Mapping[str, Tensor]) -> bool:
 
 
 def _unwrapped(key: str) -> str:
-    for wrapper in WRAPPERS:
+    while wrapper := next((wrapper for wrapper in WRAPPERS if key.startswith(wrapper)), None):
         key = key.removeprefix(wrapper)
     return key
 
@@ -189,13 +200,20 @@ def _kind(state_dict: Mapping[str, Tensor]) -> str:
 
 def _skeleton(content: Mapping[str, Any], constants: Mapping[str, Tensor], num_keypoints: int) -> KeypointSet | None:
     """What the file says of its joints; else the built-in set with the OKS constants that it stores."""
-    if "skeleton" in content.get(RECORD, {}):
-        return KeypointSet.from_plain(content[RECORD]["skeleton"])
-    described = described_joints((content.get("meta") or {}).get("dataset_meta") or {})
-    if described is not None and described.num_keypoints == num_keypoints:
-        return described
     stored = constants.get("head.loss_oks.sigmas", torch.empty(0)).tolist()
-    for skeleton in KEYPOINT_SETS.values():
-        if np.shape(stored) == np.shape(skeleton.oks_sigmas) and np.allclose(stored, skeleton.oks_sigmas, atol=1e-4):
-            return skeleton
+    meta = content.get("meta")
+    dataset_meta = meta.get("dataset_meta") if isinstance(meta, Mapping) else None
+    skeleton = None
+    if (content.get(RECORD) or {}).get("skeleton") is not None:
+        skeleton = KeypointSet.from_plain(content[RECORD]["skeleton"])
+        if skeleton.num_keypoints != num_keypoints:
+            raise ValueError(f"{num_keypoints} joints, of which {skeleton.num_keypoints} are named")
+    elif isinstance(dataset_meta, Mapping) and dataset_meta.get("num_keypoints") == num_keypoints == len(stored):
+        skeleton = described_joints(dataset_meta, stored)
+    if skeleton is not None:
+        return skeleton
+    for known in KEYPOINT_SETS.values():
+        # as exact as bfloat16; the nearest sigmas of any set differ by more
+        if len(stored) == known.num_keypoints and np.allclose(stored, known.oks_sigmas, rtol=0.01, atol=0):
+            return known
     return None

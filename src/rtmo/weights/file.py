@@ -1,8 +1,7 @@
 """Files of tensors: read without executing anything they contain, and written whole or not at all.
 
 torch's own format (``.pth``, ``.pt``, ``.ckpt``) and safetensors. A pickle may name any function to be called while it
-is read; ``weights_only=True`` lets only tensors and plain containers through, and here numpy's arrays, with which files
-of the reference describe their data sets.
+is read; ``weights_only=True`` lets tensors and plain containers through and refuses the rest.
 """
 
 import json
@@ -14,7 +13,6 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -27,47 +25,43 @@ SAFETENSORS = ".safetensors"
 RECORD = "rtmo"  # key of what we know of the network, beside its weights
 
 
-class _Ignored:
-    """Takes the place of mmengine's training log, whose class would have to be imported; keeps nothing."""
+class _PassedOver:
+    """What a pickle gets in place of an object that we neither need nor build; keeps nothing."""
 
-    def __setstate__(self, state: object) -> None:
+    def __init__(self, *_arguments: object) -> None:
+        """Takes whatever the object would have been made of."""
+
+    def __setstate__(self, _state: object) -> None:
         """Forgets."""
 
 
-def _ignored(*_args: object) -> None:
-    """Takes the place of ``getattr``, with which that log names its own methods."""
-
-
-def _plain_numpy() -> list[Any]:
-    """What a pickled array of numbers consists of, under the names of numpy 1 and 2."""
-    multiarray = np._core.multiarray  # type: ignore[attr-defined]
-    functions: list[Any] = [np.ndarray, np.dtype]
-    for core in ("numpy.core", "numpy._core"):
-        functions.append((multiarray._reconstruct, f"{core}.multiarray._reconstruct"))
-        functions.append((multiarray.scalar, f"{core}.multiarray.scalar"))
-    kinds = (np.bool_, np.uint8, np.int16, np.int32, np.int64, np.float16, np.float32, np.float64, np.str_)
-    return [*functions, *(type(np.dtype(kind)) for kind in kinds)]
-
-
-SAFE_GLOBALS = [
-    *_plain_numpy(),
-    (_Ignored, "mmengine.logging.history_buffer.HistoryBuffer"),
-    (_ignored, "builtins.getattr"),
-]
+# Names that files of the reference ask for beside tensors: numpy's numbers, in the description of the data set, and
+# mmengine's training log, which names its own methods. Pickles get our class by that name, never the real one: a
+# forged dtype, for one, makes numpy read beyond its memory.
+_PASSED_OVER = (
+    *("numpy.ndarray", "numpy.dtype", "builtins.bytes", "builtins.getattr"),
+    *(f"{core}.multiarray.{name}" for core in ("numpy.core", "numpy._core") for name in ("_reconstruct", "scalar")),
+    "mmengine.logging.history_buffer.HistoryBuffer",
+)
+_SAFE_GLOBALS: list[Any] = [(_PassedOver, name) for name in _PASSED_OVER]
 
 
 def read_file(path: Path) -> dict[str, Any]:
     """What a file holds: tensors and plain containers, on the CPU.
 
-    A safetensors file gives ``state_dict``, and ``rtmo`` if we wrote it.
+    A safetensors file gives ``state_dict``, and ``rtmo`` if we wrote it. Arrays of numpy and mmengine's log of a
+    training, which files of the reference hold as well, are passed over.
 
     Raises:
         InputError: If the file is missing, damaged, something else, or needs more than tensors and plain containers.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    with path.open("rb") as file:
-        head = file.read(512).lstrip().lower()
+    try:
+        with path.open("rb") as file:
+            head = file.read(512).lstrip().lower()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error}); permit reading") from error
     if head.startswith((b"<!doctype", b"<html", b"<?xml")):
         raise InputError(f"{path}: a web page, not weights: the download ended at an error page; download it again")
     content = _read_safetensors(path) if path.suffix == SAFETENSORS else _read_torch(path)
@@ -123,13 +117,18 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
             record = (file.metadata() or {}).get(RECORD)
     except SafetensorError as error:
         raise InputError(f"{path}: damaged or no safetensors file ({error}); get it again") from error
-    return {"state_dict": state_dict} if record is None else {"state_dict": state_dict, RECORD: json.loads(record)}
+    if record is None:
+        return {"state_dict": state_dict}
+    try:
+        return {"state_dict": state_dict, RECORD: json.loads(record)}
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: its metadata {RECORD!r} is not JSON ({error}); get the file again") from error
 
 
 def _read_torch(path: Path) -> Any:
     zipped = zipfile.is_zipfile(path)  # older files are not, and cannot be mapped into memory
     try:
-        with torch.serialization.safe_globals(SAFE_GLOBALS):
+        with torch.serialization.safe_globals(_SAFE_GLOBALS):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except UnpicklingError as error:
         if refused := re.search(r"GLOBAL (\S+)", str(error)):
@@ -138,8 +137,8 @@ def _read_torch(path: Path) -> Any:
                 "it was run; if you trust it, load it where it was made and save its state_dict alone"
             ) from None
         raise _damaged(path, error) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, AttributeError) as error:
-        raise _damaged(path, error) from error  # whatever a cut-off or foreign file makes of torch's reader
+    except Exception as error:  # a cut-off or foreign file makes torch's reader fail in many ways
+        raise _damaged(path, error) from error
 
 
 def _damaged(path: Path, error: Exception) -> InputError:

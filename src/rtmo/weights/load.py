@@ -8,22 +8,12 @@ import torch
 from torch import Tensor
 
 from rtmo.errors import InputError
-from rtmo.models.rtmo import RTMO, TRAINING_ONLY_PREFIXES
+from rtmo.models.rtmo import KEYPOINT_PREFIXES, RTMO, TRAINING_ONLY_PREFIXES
 from rtmo.skeletons import KeypointSet
 from rtmo.weights.checkpoint import Checkpoint, find, is_rtmo, parse_checkpoint, weights_of
 from rtmo.weights.file import read_file
 
 log = logging.getLogger(__name__)
-
-# Parameters and buffers whose first dimension is K blocks, one a joint.
-KEYPOINT_PREFIXES = (
-    "head.visibility_out.",
-    "head.proxy_out.",
-    "dcc.keypoint_fc.",
-    "dcc.keypoint_bn.",
-    "dcc.pos_enc",
-    "dcc.sigma_fc.",
-)
 
 
 @dataclass(frozen=True)
@@ -129,7 +119,7 @@ def load_pretrained(model: RTMO, name_or_path: str, skeleton: KeypointSet) -> Lo
     Raises:
         InputError: If there is no such file, or it does not fit the network.
     """
-    path = find(name_or_path, "pretrained")
+    path = find(name_or_path, "pretrained", backbones=True)
     content = read_file(path)
     weights, _ = weights_of(content, path)
     if is_rtmo(weights):

@@ -85,15 +85,18 @@ def reference_constants(model: RTMO, oks_sigmas: Sequence[float]) -> dict[str, T
     }
 
 
-def described_joints(dataset_meta: Mapping[str, Any]) -> KeypointSet | None:
+def described_joints(dataset_meta: Mapping[str, Any], oks_sigmas: Sequence[float]) -> KeypointSet | None:
     """The keypoint set that the reference describes in ``meta.dataset_meta``; None if it does not.
 
     A built-in set of ours if its joints are the same.
+
+    Args:
+        oks_sigmas: Those that the reference stores with the weights.
     """
-    fields = ("dataset_name", "keypoint_id2name", "flip_indices", "skeleton_links", "sigmas")
+    fields = ("dataset_name", "keypoint_id2name", "flip_indices", "skeleton_links")
     if not all(field in dataset_meta for field in fields):
         return None
-    name, by_index, flips, links, oks_sigmas = (dataset_meta[field] for field in fields)
+    name, by_index, flips, links = (dataset_meta[field] for field in fields)
     joints = tuple(by_index[index] for index in sorted(by_index))
     for skeleton in KEYPOINT_SETS.values():
         if skeleton.joints == joints:
@@ -103,8 +106,21 @@ def described_joints(dataset_meta: Mapping[str, Any]) -> KeypointSet | None:
         joints=joints,
         flip_pairs=tuple((joints[i], joints[flip]) for i, flip in enumerate(flips) if i < flip),
         limbs=tuple((joints[a], joints[b]) for a, b in links),
-        oks_sigmas=tuple(float(sigma) for sigma in oks_sigmas),
+        oks_sigmas=tuple(oks_sigmas),
     )
+
+
+def describe_joints(skeleton: KeypointSet) -> dict[str, Any]:
+    """A keypoint set in the words of ``meta.dataset_meta``, which the reference draws with."""
+    return {
+        "dataset_name": skeleton.name,
+        "num_keypoints": skeleton.num_keypoints,
+        "keypoint_id2name": dict(enumerate(skeleton.joints)),
+        "keypoint_name2id": {joint: index for index, joint in enumerate(skeleton.joints)},
+        "flip_indices": list(skeleton.flip_indices),
+        "skeleton_links": list(skeleton.limb_indices),
+        "sigmas": list(skeleton.oks_sigmas),
+    }
 
 
 def _replace_prefix(key: str, prefixes: Sequence[tuple[str, str]]) -> str:

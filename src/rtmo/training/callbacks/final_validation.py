@@ -13,5 +13,7 @@ class FinalValidation(Callback):
         self.phases = phases
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.check_val_every_n_epoch is None:
+            return  # validation goes by steps
         if self.phases.at(trainer.current_epoch, trainer.max_epochs or 1) == "C":
             trainer.check_val_every_n_epoch = 1
