@@ -151,3 +151,10 @@ def test_sources_need_one_skeleton_and_cannot_be_evaluated_on_together():
         mixture(sources={"large": NoiseSource(), "small": other})
     with pytest.raises(InputError, match="a mixture cannot be evaluated on"):
         mixture().ground_truth()
+
+
+def test_a_source_that_is_null_is_left_out():
+    both = mixture(sources={"large": Numbered(6, 100), "small": None})
+    assert len(both) == 6
+    with pytest.raises(InputError, match=r"light must name some of the sources \['small'\], got \['large'\]"):
+        mixture(sources={"large": None, "small": Numbered(10, 200)})

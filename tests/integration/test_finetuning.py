@@ -8,6 +8,7 @@ from networks import SMALL, reference_state, save_reference, small_rtmo
 
 import rtmo
 from rtmo.config import compose, validate
+from rtmo.errors import InputError
 from rtmo.evaluate import KEYS as EVALUATE_KEYS
 from rtmo.evaluate import evaluate, take_from_checkpoint
 from rtmo.train import KEYS, train
@@ -76,3 +77,29 @@ def test_published_weights_are_evaluated_without_a_run_of_ours(folder, published
     scores = evaluate(validate(cfg, "evaluate", EVALUATE_KEYS))
     assert set(scores) >= {"AP", "AP50", "AR"}
     assert (folder / "scored" / "results.json").is_file()
+
+
+def resume(folder: Path, checkpoint: Path, *overrides: str) -> None:
+    paths = (f"ckpt_path={checkpoint}", f"paths.output_dir={folder / 'resumed'}", "pretrained=null")
+    train(validate(compose("train", [*TINY, *paths, *overrides]), "train", KEYS))
+
+
+def test_a_run_goes_on_with_its_own_joints_only(folder, finetuned, published, capsys):
+    """Others in the file than when it was trained, though as many: weights would come to mean other joints."""
+    last = finetuned.with_name("last.ckpt")
+    (folder / "four.yaml").write_text(
+        JOINTS.replace("[nose, left_wrist, right_wrist,", "[nose, right_wrist, left_wrist,")
+    )
+    with pytest.raises(InputError, match=r"skeleton=four: differs from the one that \S+last\.ckpt was trained with"):
+        resume(folder, last, f"skeleton={folder / 'four.yaml'}")
+    with pytest.raises(InputError, match=r"no run can go on from it; to start from its weights say pretrained=\S+pth"):
+        resume(folder, published)
+    (folder / "four.yaml").write_text(JOINTS)
+    resume(folder, last, f"skeleton={folder / 'four.yaml'}", "trainer.max_epochs=3")
+    assert "which the run goes on from" in capsys.readouterr().out
+
+
+def test_the_size_of_images_must_be_said_where_no_file_tells_it(published):
+    cfg = compose("evaluate", [f"checkpoint={published}", "data=synthetic", "paths.output_dir=out"])
+    with pytest.raises(InputError, match=r"image_size: \S+ does not tell; give image_size="):
+        take_from_checkpoint(cfg)

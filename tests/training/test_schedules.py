@@ -88,3 +88,10 @@ def test_segments_must_rise_to_one(ends: list[float]) -> None:
 def test_unknown_shape() -> None:
     with pytest.raises(ValueError, match="choose warmup, cosine or constant"):
         Segment(1.0, "linear")
+
+
+def test_a_part_with_rate_0_stays_frozen() -> None:
+    """Though the published cosines end at a rate above it."""
+    segments = [Segment(until=0.5, shape="warmup"), Segment(until=1.0, shape="cosine", eta_min=2e-4)]
+    assert {rate_at(step, 0.0, segments, 10) for step in range(10)} == {0.0}
+    assert rate_at(9, 1e-5, segments, 10) > 1e-5

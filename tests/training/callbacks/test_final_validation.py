@@ -38,3 +38,10 @@ def test_a_run_resumed_in_phase_c_validates_too():
     trainer = in_epoch(590, 600, 20)
     FinalValidation(phases=Phases()).on_train_epoch_start(trainer, MODULE)
     assert trainer.check_val_every_n_epoch == 1
+
+
+def test_validation_by_steps_stays_so():
+    trainer = in_epoch(590, 600, 20)
+    trainer.check_val_every_n_epoch = None
+    FinalValidation(phases=Phases()).on_train_epoch_start(trainer, MODULE)
+    assert trainer.check_val_every_n_epoch is None
