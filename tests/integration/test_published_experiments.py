@@ -9,6 +9,7 @@ import torch
 from rtmo.config import compose, validate
 from rtmo.evaluate import KEYS as EVALUATE_KEYS
 from rtmo.evaluate import evaluate, take_from_checkpoint
+from rtmo.skeletons import CROWDPOSE14
 from rtmo.train import KEYS, train
 
 TINY = (
@@ -61,7 +62,7 @@ def test_crowdpose(run, tmp_path, capsys):
     names = ("AP", "AP50", "AP75", "AR", "AR50", "AR75", "AP_easy", "AP_medium", "AP_hard")
     assert {name for name in metrics if name.startswith("val/")} == {f"val/{name}" for name in names}
     checkpoint = folder / "checkpoints" / "last.ckpt"
-    assert torch.load(checkpoint, weights_only=True)["rtmo"]["skeleton"] == "crowdpose14"
+    assert torch.load(checkpoint, weights_only=True)["rtmo"]["skeleton"] == CROWDPOSE14.to_plain()
     cfg = compose("evaluate", ["trainer=cpu", "num_workers=0", f"paths.output_dir={tmp_path / 'scores'}",
                                f"checkpoint={checkpoint}"])  # fmt: skip
     take_from_checkpoint(cfg)

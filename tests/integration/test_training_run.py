@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from rtmo.config import compose, validate
+from rtmo.skeletons import COCO17
 from rtmo.train import KEYS, train
 
 TINY = (
@@ -118,7 +119,7 @@ def test_everything_a_run_needs_to_be_compared_is_in_its_folder(finished: Path) 
 
 def test_checkpoint_carries_config_and_skeleton(finished: Path) -> None:
     record = checkpoint(finished, "best")["rtmo"]
-    assert record["skeleton"] == "coco17"
+    assert record["skeleton"] == COCO17.to_plain()
     assert record["config"]["model"]["widen_factor"] == 0.125
 
 
