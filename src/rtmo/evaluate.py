@@ -87,7 +87,9 @@ def evaluate(cfg: Mapping[str, Any]) -> dict[str, float]:
     thresholds = {"score_thr": cfg["score_thr"], "nms_thr": cfg["nms_thr"]}
     parts = {**trained, "module": {**trained["module"], **thresholds}, "metric": cfg["metric"]}
     module = build_module(parts, skeleton)
-    load_weights(module.model, checkpoint)
+    report = load_weights(module.model, checkpoint)
+    if report.is_partial:
+        log.warning("%s: %s", checkpoint.path, report)
     trainer = build_trainer(cfg, skeleton)
     started = time.monotonic()
     trainer.validate(module, datamodule=datamodule, verbose=False)
