@@ -7,7 +7,7 @@ BIN := .venv/bin
 export NO_ALBUMENTATIONS_UPDATE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint format clean
+.PHONY: help demo test test-slow parity lint format clean
 
 help:  ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -23,6 +23,9 @@ test: .venv/installed-dev  ## The tests, but for the slow ones
 test-slow: .venv/installed-dev  ## The slow tests
 	$(BIN)/python -m pytest -m slow
 
+parity: .venv/installed .venv-parity/installed  ## Compares with the reference implementation; writes docs/numerics.md
+	$(BIN)/python scripts/parity/numerics.py --reference .venv-parity/bin/python
+
 lint: .venv/installed-dev  ## Style, types, layers of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -33,8 +36,8 @@ format: .venv/installed-dev  ## Formats the code
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-clean:  ## Removes the environment and caches; runs stay
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+clean:  ## Removes environments and caches; runs stay
+	rm -rf .venv .venv-parity build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 # The stamps are newer than what they were made from: a second call installs nothing and needs no network.
 .venv/installed: pyproject.toml constraints.txt
@@ -46,4 +49,13 @@ clean:  ## Removes the environment and caches; runs stay
 
 .venv/installed-dev: .venv/installed
 	$(BIN)/python -m pip install -c constraints.txt -e ".[dev]"
+	@touch $@
+
+# Two calls: what mmpose says it depends on does not install.
+.venv-parity/installed: scripts/parity/requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || \
+		{ echo "the reference needs Python 3.11 or 3.12: make parity PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv .venv-parity
+	.venv-parity/bin/python -m pip install -r scripts/parity/requirements.txt
+	.venv-parity/bin/python -m pip install --no-deps mmpose==1.3.2 xtcocotools==1.14.3
 	@touch $@
