@@ -1,6 +1,7 @@
 """Both sides of every comparison, and how far apart they are."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,7 +72,7 @@ class RunResult:
 
     def relative(self, name: str, step: int) -> float:
         """Relative difference of a number of a step."""
-        return abs(self.ours[step][name] / self.reference[step][name] - 1)
+        return _or_infinite(abs(self.ours[step][name] / self.reference[step][name] - 1))
 
     @property
     def worst_loss(self) -> float:
@@ -140,7 +141,7 @@ def compare_run(folder: Path, run: Run, inputs: dict[str, Tensor]) -> RunResult:
                     key = prefix + to_reference_key(name)
                     scale = (value + theirs[key]).abs().max().clamp(min=CONSTANT_RATE)
                     error = (change[key] - theirs[key]).abs().max() / scale
-                    weights[prefix] = max(weights.get(prefix, 0.0), float(error))
+                    weights[prefix] = max(weights.get(prefix, 0.0), _or_infinite(float(error)))
     print(f"rtmo: {run.name}", flush=True)
     return RunResult(run, history, json.loads(stored.read_text()), weights.get(""), weights.get("average/"))
 
@@ -160,4 +161,9 @@ def _identical(a: Tensor, b: Tensor) -> bool:
 
 
 def _difference(a: Tensor, b: Tensor) -> float:
-    return float((a - b).abs().max() / b.abs().max())
+    return _or_infinite(float((a - b).abs().max() / b.abs().max()))
+
+
+def _or_infinite(difference: float) -> float:
+    """NaN is the largest of all differences; ``max`` would lose it."""
+    return difference if math.isfinite(difference) else math.inf

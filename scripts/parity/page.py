@@ -50,7 +50,8 @@ are matched by the prior that found them.
 
 float64, {batch} images of {side} px, each with several people of whom one is unlabeled. AdamW at a rate of {rate}
 (the neck's encoder at a twentieth), gradients clipped to 0.1. Differences are relative; those of the weights
-afterwards, batch statistics included, in units of each tensor's largest value (of the rate, where that is larger).
+afterwards, batch statistics included, in units of each tensor's largest value (of the rate, where that is larger);
+how much they changed is exchanged in float32.
 
 {one_step}
 
