@@ -33,7 +33,7 @@ class Run:
     """Some training steps from the same weights on the same batches.
 
     Attributes:
-        rate: ``constant`` or ``published``; the neck's encoder learns at a twentieth of it in warm-up, as published.
+        rate: ``constant``, the neck's encoder at a twentieth of it, or that of the ``published`` schedule.
     """
 
     model: str
