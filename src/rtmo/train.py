@@ -179,7 +179,10 @@ def load_start(cfg: Mapping[str, Any], module: PoseModule, skeleton: KeypointSet
         return f"of {cfg['ckpt_path']}, which the run goes on from{unused}"
     if cfg["pretrained"] is None:
         return "fresh"
-    return f"of {cfg['pretrained']}: {load_pretrained(module.model, cfg['pretrained'], skeleton)}"
+    try:
+        return f"of {cfg['pretrained']}: {load_pretrained(module.model, cfg['pretrained'], skeleton)}"
+    except InputError as error:
+        raise InputError(f"{error}; pretrained=null starts from fresh weights") from error
 
 
 def print_start(
