@@ -26,6 +26,10 @@ _CONNECTION_ERRORS = (URLError, ConnectionError, TimeoutError, SSLError, HTTPExc
 log = logging.getLogger(__name__)
 
 
+class DownloadError(InputError):
+    """A server that is not there, refuses or falls silent."""
+
+
 def download(url: str, path: Path, sha256_prefix: str | None = None) -> Path:
     """Fetches a file, unless it is there already: then the network is left alone.
 
@@ -41,7 +45,8 @@ def download(url: str, path: Path, sha256_prefix: str | None = None) -> Path:
         ``path``.
 
     Raises:
-        InputError: If the file cannot be had, read or written, or is another one than its hash says.
+        DownloadError: If the server does not give it.
+        InputError: If the file cannot be read or written, or is another one than its hash says.
     """
     try:
         if _is_intact(path, sha256_prefix):
@@ -54,7 +59,7 @@ def download(url: str, path: Path, sha256_prefix: str | None = None) -> Path:
                 _fetch(url, path, sha256_prefix)
     except _CONNECTION_ERRORS as error:
         fix = f"try again later, or download it elsewhere and put it at {path}"
-        raise InputError(f"{path}: cannot be downloaded from {url} ({error}); {fix}") from error
+        raise DownloadError(f"{path}: cannot be downloaded from {url} ({error}); {fix}") from error
     except OSError as error:
         fix = "make room there, or permit reading and writing"
         raise InputError(f"{path}: cannot be read or written ({error}) to download {url}; {fix}") from error

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rtmo import config
+from rtmo.download import DownloadError
 from rtmo.errors import InputError
 from rtmo.skeletons import KeypointSet, keypoint_set
 from rtmo.targets import build
@@ -181,7 +182,7 @@ def load_start(cfg: Mapping[str, Any], module: PoseModule, skeleton: KeypointSet
         return "fresh"
     try:
         return f"of {cfg['pretrained']}: {load_pretrained(module.model, cfg['pretrained'], skeleton)}"
-    except InputError as error:
+    except DownloadError as error:
         raise InputError(f"{error}; pretrained=null starts from fresh weights") from error
 
 

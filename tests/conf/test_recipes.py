@@ -11,6 +11,7 @@ from rtmo.config import compose, conf_dir
 from rtmo.skeletons import COCO17, CROWDPOSE14
 from rtmo.targets import build
 from rtmo.training.schedules import Segment, rate_at
+from rtmo.weights.zoo import MODELS as MODELS_OF_THE_ZOO
 
 MODELS = ("rtmo_t", "rtmo_s", "rtmo_m", "rtmo_l", "rtmo_r50", "rtmo_n")
 
@@ -53,6 +54,14 @@ def test_model_and_data_select_the_recipe(model, data, recipe):
 def test_a_recipe_can_be_forced(recipe):
     for model in ("rtmo_r50", "rtmo_n"):
         assert resolved(f"model={model}", "data=coco", f"recipe={recipe}")["recipe"] == recipe
+
+
+def test_fine_tuning_starts_from_published_weights_of_the_model():
+    for model in ("rtmo_t", "rtmo_l"):
+        cfg = resolved("experiment=finetune", f"model={model}", "data=synthetic")
+        assert (cfg["pretrained"], cfg["recipe"]) == (f"{model}_body7", "fast")
+        assert f"{model}_body7" in MODELS_OF_THE_ZOO
+    assert cfg["lr_factors"]["backbone"] < 1
 
 
 def test_what_a_recipe_selects_can_be_set_as_well():

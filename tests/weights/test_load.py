@@ -116,6 +116,14 @@ def test_a_shape_that_differs_is_named_with_both_shapes(checkpoint):
         load_weights(small_rtmo(dcc_dim=32), checkpoint)
 
 
+def test_a_file_of_another_size_is_named_for_what_it_is(tmp_path):
+    published = small_rtmo(widen_factor=0.375, hidden_dim=256)
+    checkpoint = read_checkpoint(save_reference(tmp_path / "t.pth", reference_state(published)))
+    for other in ({"widen_factor": 0.25}, {"widen_factor": 0.375, "deepen_factor": 0.67}):
+        with pytest.raises(InputError, match=r"; the file is of rtmo_t: take model=rtmo_t$"):
+            load_weights(small_rtmo(**{"hidden_dim": 256, **other}), checkpoint)
+
+
 def test_unexpected_missing_and_training_only_weights(tmp_path, trained):
     state = reference_state(trained)
     more = save_reference(tmp_path / "more.pth", {**state, "extra.weight": torch.ones(2)})

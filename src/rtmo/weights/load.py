@@ -79,9 +79,6 @@ def load_weights(model: RTMO, checkpoint: Checkpoint, skeleton: KeypointSet | No
         InputError: If shapes differ, or weights are missing that inference reads.
     """
     own, given = model.state_dict(), checkpoint.state_dict
-    missing = tuple(name for name in own if name not in given)
-    if needed := [name for name in missing if not name.startswith(TRAINING_ONLY_PREFIXES)]:
-        raise InputError(f"{checkpoint.path}: lacks {len(needed)} of the network's {len(own)} weights: {_few(needed)}")
     joints = range(checkpoint.num_keypoints) if skeleton is None else _joints_in(checkpoint, skeleton)
     merged = {
         name: _take_joints(own[name], given[name], joints, checkpoint.num_keypoints)
@@ -92,7 +89,16 @@ def load_weights(model: RTMO, checkpoint: Checkpoint, skeleton: KeypointSet | No
     }
     for name, value in merged.items():
         if value.shape != own[name].shape:
-            raise InputError(_mismatch(checkpoint, name, own[name]))
+            raise InputError(
+                f"{checkpoint.path}: {checkpoint.converted.get(name, name)} is {tuple(given[name].shape)} in the file "
+                f"and {tuple(own[name].shape)} in the network{_advice(checkpoint)}"
+            )
+    missing = tuple(name for name in own if name not in given)
+    if needed := [name for name in missing if not name.startswith(TRAINING_ONLY_PREFIXES)]:
+        raise InputError(
+            f"{checkpoint.path}: lacks {len(needed)} of the network's {len(own)} weights: {_few(needed)}"
+            f"{_advice(checkpoint)}"
+        )
     model.load_state_dict({**own, **merged})
     names = () if skeleton is None else tuple(zip(skeleton.joints, joints, strict=True))
     return LoadReport(
@@ -183,13 +189,8 @@ def _take_joints(own: Tensor, given: Tensor, joints: Sequence[int | None], num_g
     return torch.cat([block.to(own.dtype) for block in kept])
 
 
-def _mismatch(checkpoint: Checkpoint, name: str, own: Tensor) -> str:
-    size = checkpoint.size
-    advice = f"; the file is of {size}: take model={size}" if size else ""
-    return (
-        f"{checkpoint.path}: {checkpoint.converted.get(name, name)} is {tuple(checkpoint.state_dict[name].shape)} in "
-        f"the file and {tuple(own.shape)} in the network{advice}"
-    )
+def _advice(checkpoint: Checkpoint) -> str:
+    return f"; the file is of {checkpoint.size}: take model={checkpoint.size}" if checkpoint.size else ""
 
 
 def _few(names: Sequence[str], limit: int = 4) -> str:
