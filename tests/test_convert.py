@@ -50,6 +50,20 @@ def test_joints_and_what_leaves_no_trace_go_along(tmp_path, suffix):
         assert checkpoint.model["num_heads"] == 4
 
 
+def test_what_has_no_place_is_left_out_and_what_lacks_is_said(tmp_path, caplog):
+    """So that the reference's strict mode takes what was converted, or one knows that it will not."""
+    state = reference_state(small_rtmo())
+    more = save_reference(tmp_path / "more.pth", {**state, "extra.weight": torch.ones(2)})
+    assert convert(more, tmp_path / "a.pth", "mmpose").unexpected == ("extra.weight",)
+    assert same(read_file(tmp_path / "a.pth")["state_dict"], state)
+    assert not caplog.text
+    less = {name: value for name, value in state.items() if "kpt_reg" not in name}
+    convert(save_reference(tmp_path / "less.pth", less), tmp_path / "b.pth", "mmpose")
+    assert same(read_file(tmp_path / "b.pth")["state_dict"], less)
+    assert "lacks head.proxy_out.0.weight, " in caplog.text
+    assert "strict=False only" in caplog.text
+
+
 def test_joints_can_be_named(tmp_path):
     torch.save(small_rtmo(TWO).state_dict(), tmp_path / "nameless.pth")
     convert(tmp_path / "nameless.pth", tmp_path / "named.pth", "mmpose", TWO)

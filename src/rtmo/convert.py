@@ -1,6 +1,7 @@
 """Weights under our names or the reference's: ``python -m rtmo.convert``; ``--help`` lists what can be set."""
 
 import json
+import logging
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from rtmo.weights.load import LoadReport, load_weights
 from rtmo.weights.reference import CONSTANTS, describe_joints, reference_constants, to_reference
 
 KEYS = frozenset(("input", "output", "to", "skeleton", "report"))
+
+log = logging.getLogger(__name__)
 
 
 @config.main("convert", KEYS)
@@ -51,9 +54,12 @@ def convert(source: str | Path, output: Path, to: str, skeleton: KeypointSet | N
         **({"skeleton": joints.to_plain()} if joints else {}),
         **({"config": checkpoint.config} if checkpoint.config else {}),
     }
+    weights = {name: checkpoint.state_dict[name] for name in model.state_dict() if name in checkpoint.state_dict}
     if to == "rtmo":
-        write_file(output, {**checkpoint.state_dict, **checkpoint.constants}, {RECORD: record})
+        write_file(output, {**weights, **checkpoint.constants}, {RECORD: record})
         return report
+    if report.fresh:
+        log.warning("%s: lacks %s; mmpose loads it with strict=False only", checkpoint.path, ", ".join(report.fresh))
     constants = dict(checkpoint.constants)
     if joints is not None:
         constants = reference_constants(model, joints.oks_sigmas) | constants
@@ -63,7 +69,7 @@ def convert(source: str | Path, output: Path, to: str, skeleton: KeypointSet | N
             "name them with skeleton=, a built-in set or a .yaml file"
         )
     meta = {"dataset_meta": describe_joints(joints)} if joints else {}
-    write_file(output, to_reference(checkpoint.state_dict, constants), {"meta": meta, RECORD: record})
+    write_file(output, to_reference(weights, constants), {"meta": meta, RECORD: record})
     return report
 
 
