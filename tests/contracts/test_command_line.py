@@ -9,6 +9,7 @@ import pytest
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException
+from networks import reference_state, save_reference, small_rtmo
 
 from rtmo import convert, evaluate, train
 from rtmo.config import conf_dir
@@ -114,6 +115,20 @@ def test_files_that_are_no_weights_get_one_line(call, tmp_path, entry, arguments
     assert len(stderr.splitlines()) == 1
     assert not (tmp_path / "planted").exists()
     assert not (tmp_path / "out.pth").exists()
+
+
+def test_converting_leaves_nothing_but_what_was_asked_for(call, tmp_path):
+    save_reference(tmp_path / "published.pth", reference_state(small_rtmo()), optimizer={})
+    code, stdout, stderr = call(convert.main, "input=published.pth", "output=new/ours.pth", "to=rtmo", "report=r.json")
+    assert (code, stderr) == (0, "")
+    assert stdout.startswith("new/ours.pth (")
+    assert "beside the weights, not used: meta, optimizer" in stdout
+    less = {name: value for name, value in reference_state(small_rtmo()).items() if "kpt_reg" not in name}
+    save_reference(tmp_path / "less.pth", less)
+    code, stdout, _ = call(convert.main, "input=less.pth", "output=new/theirs.pth", "to=mmpose")
+    assert (code, "WARNING: less.pth: lacks head.proxy_out" in stdout) == (0, True)
+    names = {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file()}
+    assert names == {"published.pth", "less.pth", "r.json", "new/ours.pth", "new/theirs.pth"}
 
 
 def test_missing_data_is_named_with_the_way_out(call):
