@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from rtmo.models.rtmo import RTMO
-from rtmo.weights.reference import from_reference
+from rtmo.weights.checkpoint import read_checkpoint
 
 TINY = {
     "num_keypoints": 17,
@@ -27,7 +26,7 @@ TINY = {
 def tiny_model(golden_dir: Path) -> RTMO:
     """The reduced model with the reference's weights, in eval mode."""
     model = RTMO(**TINY)
-    model.load_state_dict(from_reference(load_file(golden_dir / "tiny_model.safetensors")), strict=True)
+    model.load_state_dict(read_checkpoint(golden_dir / "tiny_model.safetensors").state_dict, strict=True)
     return model.eval()
 
 

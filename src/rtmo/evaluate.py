@@ -4,7 +4,6 @@ import json
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +34,10 @@ log = logging.getLogger(__name__)
 def take_from_checkpoint(cfg: DictConfig) -> None:
     """Fills in what the command line left to the checkpoint; data sets refer to these values."""
     checkpoint = read_checkpoint(find(cfg.checkpoint))
-    if checkpoint.config is None and checkpoint.size is None and cfg.image_size is None:
-        raise InputError(f"image_size: {cfg.checkpoint} does not tell; give image_size=[height,width]")
+    if checkpoint.config is None and checkpoint.size is None:
+        if cfg.image_size is None:
+            raise InputError(f"image_size: {cfg.checkpoint} does not tell; give image_size=[height,width]")
+        log.warning("%s is of no published size: taken to have 8 attention heads, as those have", checkpoint.path)
     trained = trained_with(checkpoint)
     cfg.skeleton = joints_of(checkpoint, cfg.skeleton)
     overrides = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
@@ -119,8 +120,6 @@ def trained_with(checkpoint: Checkpoint) -> dict[str, Any]:
     """The config of the run a checkpoint comes from; the published recipe's for weights that no run of ours trained."""
     if checkpoint.config is not None:
         return checkpoint.config
-    if checkpoint.size is None:
-        log.warning("%s is of no published size: taken to have 8 attention heads, as those have", checkpoint.path)
     on_crowdpose = checkpoint.skeleton == CROWDPOSE14
     choices = ["data=crowdpose", "recipe=published_crowdpose"] if on_crowdpose else ["data=coco", "recipe=published"]
     published = config.compose("train", [f"model={checkpoint.size or 'rtmo_s'}", *choices])
@@ -139,7 +138,7 @@ def joints_of(checkpoint: Checkpoint, chosen: str | None) -> str:
     """
     own = checkpoint.skeleton
     if own is not None:
-        if chosen in (None, own.name) or replace(keypoint_set(chosen), name=own.name) == own:
+        if chosen in (None, own.name) or keypoint_set(chosen).equals_but_for_name(own):
             return own.name
         raise InputError(
             f"skeleton={chosen}: differs from {own.name}, which the checkpoint has; to score those joints that the "

@@ -4,7 +4,7 @@ The width of the head, horizontal flips, the OKS losses, the metric and the draw
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from math import inf
 from pathlib import Path
@@ -80,6 +80,10 @@ class KeypointSet:
             limbs=tuple((a, b) for a, b in fields["limbs"]),
             oks_sigmas=tuple(fields["oks_sigmas"]),
         )
+
+    def equals_but_for_name(self, other: "KeypointSet") -> bool:
+        """Whether weights for one set mean the same joints in the other."""
+        return replace(other, name=self.name) == self
 
     def indices_in(self, source: "KeypointSet") -> tuple[int | None, ...]:
         """For each joint, where the source keeps the joint of that name; None where it has none."""

@@ -5,7 +5,6 @@ import logging
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from importlib import import_module  # wandb is slow to import and seldom wanted
 from pathlib import Path
 from typing import Any
@@ -127,7 +126,7 @@ def check_resumable(path: Path, skeleton: KeypointSet) -> None:
     if "optimizer_states" not in content or RECORD not in content:
         raise InputError(f"ckpt_path={path}: no run can go on from it; to start from its weights say pretrained={path}")
     trained = KeypointSet.from_plain(content[RECORD]["skeleton"])
-    if replace(trained, name=skeleton.name) != skeleton:
+    if not skeleton.equals_but_for_name(trained):
         raise InputError(
             f"skeleton={skeleton.name}: differs from the one that {path} was trained with; give that one, or start a "
             f"new run with pretrained={path}"

@@ -58,11 +58,6 @@ def to_reference_key(key: str) -> str:
     return _replace_prefix(key, [(ours, theirs) for theirs, ours in _PREFIXES])
 
 
-def from_reference(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict of the reference implementation under our names, without its constants."""
-    return {to_our_key(key): value for key, value in state_dict.items() if key not in CONSTANTS}
-
-
 def to_reference(state_dict: Mapping[str, Tensor], constants: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A state dict of ours under the reference's names, which its strict mode loads.
 
