@@ -1,0 +1,1 @@
+"""Entry points of ``python -m rtmo.data``, a module for each command."""
