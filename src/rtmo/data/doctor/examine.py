@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
 from rtmo.data.coco_json import RawAnnotations
 from rtmo.data.doctor.entries import Entry, joints_of_categories, place, usable_annotations, usable_images
 from rtmo.data.doctor.findings import Finding, Findings
-from rtmo.data.doctor.images import ImageFile, report_images
+from rtmo.data.doctor.images import ImageFile, has_name, report_images, said_size
 from rtmo.data.doctor.people import People, read_people, report_people
 from rtmo.data.doctor.sides import mixed, pair_sides, reversed_share
+from rtmo.data.doctor.values import whole_number
 from rtmo.skeletons import KeypointSet
 
 
@@ -59,16 +60,13 @@ def examine(data: DataSet, held_out: Mapping[str, str] | None = None) -> list[Fi
 
 def image_sizes(data: DataSet) -> dict[int, tuple[int, int]]:
     """(height, width) by image id: what the entry says, else what its file says; images without either are left out."""
-    sizes: dict[Any, tuple[int, int]] = {}
+    sizes: dict[int, tuple[int, int]] = {}
     for position, entry in enumerate(data.raw.content["images"]):
-        if not isinstance(entry, dict) or not isinstance(entry.get("id"), int):
-            continue
-        said = entry.get("height"), entry.get("width")
-        file = data.opened.get(position)
-        if all(isinstance(side, int) and side > 0 for side in said):
-            sizes.setdefault(entry["id"], said)
-        elif file is not None and file.size is not None:
-            sizes.setdefault(entry["id"], file.size)
+        if isinstance(entry, dict) and (number := whole_number(entry.get("id"))) is not None:
+            file = data.opened.get(position)
+            size = said_size(entry) or (file.size if file else None)
+            if size is not None:
+                sizes.setdefault(number, size)
     return sizes
 
 
@@ -91,13 +89,9 @@ def held_out_images(train: DataSet, val: Sequence[DataSet]) -> dict[str, str]:
     return shared
 
 
-def _paths(data: DataSet) -> dict[int, Any]:
+def _paths(data: DataSet) -> dict[int, Path]:
     entries = enumerate(data.raw.content["images"])
-    return {
-        position: data.raw.image_dir / entry["file_name"]
-        for position, entry in entries
-        if isinstance(entry, dict) and isinstance(entry.get("file_name"), str)
-    }
+    return {position: data.raw.image_dir / entry["file_name"] for position, entry in entries if has_name(entry)}
 
 
 def _report_sides(people: People, joints: Sequence[str], images: Mapping[int, Entry], found: Findings) -> None:

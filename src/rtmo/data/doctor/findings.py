@@ -35,14 +35,18 @@ RULES: dict[str, Rule] = {
     "category_without_joints": Rule("warning", "category without joints", "name them if its annotations are people"),
     "category_empty": Rule("warning", "category without annotations", "remove it, or add what is missing"),
     # entries
-    "image_fields": Rule("error", "image entry without usable id or file_name", "correct it", "drops it"),
+    "image_fields": Rule(
+        "error", "image entry without file_name, or id no whole number", "correct it", "numbers text, else drops it"
+    ),
     "image_id_doubled": Rule(
         "error", "image id used twice", "number images anew", "keeps the first of the same file, else drops all of it"
     ),
     "file_name_doubled": Rule(
         "warning", "file listed twice, each time with part of its people", "merge the entries", "merges them"
     ),
-    "annotation_fields": Rule("error", "annotation without usable id, image_id or category_id", "correct it", "drops it"),
+    "annotation_fields": Rule(
+        "error", "id, image_id or category_id missing or no whole number", "correct it", "numbers text, else drops it"
+    ),
     "annotation_id_doubled": Rule("error", "annotation id used twice", "number annotations anew", "gives a new id"),
     "orphan_image": Rule("error", "annotation of no image", "add the image, or remove it", "drops it"),
     "orphan_category": Rule("error", "annotation of no category", "add the category, or remove it", "drops it"),
@@ -65,7 +69,10 @@ RULES: dict[str, Rule] = {
     "not_finite": Rule("error", "NaN or infinite number", "correct it", "unlabels the joint; box and area as missing"),
     "visibility_flag": Rule("error", "visibility is not 0, 1 or 2", "correct it", "unlabels the joint"),
     "box_negative": Rule(
-        "error", "box of negative width or height", "give x, y, width, height", "takes the box of the joints, or drops it"
+        "error",
+        "box of negative width or height",
+        "give x, y, width, height",
+        "takes the box of the joints, or drops it",
     ),
     "box_outside": Rule("error", "box outside the image", "correct it", "takes the box of the joints, or drops it"),
     "segmentation": Rule(

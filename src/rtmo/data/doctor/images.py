@@ -106,6 +106,12 @@ def report_images(raw: RawAnnotations, opened: dict[int, ImageFile], found: Find
             found.add("content_doubled", " = ".join(different[:3]), len(different) - 1)
 
 
+def said_size(entry: dict[str, Any]) -> tuple[int, int] | None:
+    """(height, width) that an image entry says; None if it says none, or what is none."""
+    said = entry.get("height"), entry.get("width")
+    return said if all(isinstance(side, int) and side > 0 for side in said) else None  # type: ignore[return-value]
+
+
 def has_size_of(entry: dict[str, Any], file: ImageFile) -> bool:
     """Whether an entry says nothing of the size, or what the file says."""
     said = entry.get("height"), entry.get("width")

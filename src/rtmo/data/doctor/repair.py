@@ -3,7 +3,7 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,10 @@ import numpy as np
 
 from rtmo.data.coco_json import AREA_OF_BOX
 from rtmo.data.doctor.entries import Entry
-from rtmo.data.doctor.examine import DataSet, image_sizes
-from rtmo.data.doctor.images import has_name, has_size_of
+from rtmo.data.doctor.examine import DataSet
+from rtmo.data.doctor.images import has_name, has_size_of, said_size
 from rtmo.data.doctor.people import OUTSIDE, usable_outline
-from rtmo.data.doctor.values import are_numbers, read_number, read_numbers, whole_number
+from rtmo.data.doctor.values import are_numbers, read_number, read_numbers
 from rtmo.errors import InputError
 
 _MARGIN = 0.1  # of its side, by which the box of the joints of a person is grown on each side
@@ -32,32 +32,29 @@ def repaired(data: DataSet, held_out: Collection[str] = ()) -> tuple[dict[str, A
     done: Counter[str] = Counter()
     content = data.raw.content
     images, moved = _repair_images(data, set(held_out), done)
-    categories = [
-        {**entry, "keypoints": list(data.joints)} if data.joints else entry
-        for entry in content["categories"]
-        if isinstance(entry, dict) and whole_number(entry.get("id")) is not None
-    ]
-    num_joints = {entry["id"]: len(entry.get("keypoints") or ()) for entry in categories}
-    sizes, taken = image_sizes(data), set()
-    highest = max((number for entry in content["annotations"] if (number := _id(entry)) is not None), default=0)
-    annotations = []
+    sizes = {image["id"]: size for image in images if (size := said_size(image)) is not None}
+    categories, joints_of, category_of = [], {}, _numbered(content["categories"])
+    for entry in content["categories"]:
+        if (number := category_of.get(_key(entry))) is not None:
+            categories.append({**entry, "id": number, **({"keypoints": list(data.joints)} if data.joints else {})})
+            joints_of[number] = len(categories[-1].get("keypoints") or ())
+    annotations, taken, numbers = [], set(), _numbered(content["annotations"])
+    highest = max(numbers.values(), default=0)
     for entry in content["annotations"]:
-        number, image = _id(entry), moved.get(_id(entry, "image_id"))
-        category = _id(entry, "category_id")
-        if number is None or image is None or category not in num_joints:
-            done["annotations dropped"] += 1
-            continue
-        if number in taken:
-            done["annotations given a new id"] += 1
-            number = highest = highest + 1
-        taken.add(number)
-        changed = {**entry, "id": number, "image_id": image}
-        person = _repair_person(changed, num_joints[category], sizes.get(image), done)
+        image, category = moved.get(_key(entry, "image_id")), category_of.get(_key(entry, "category_id"))
+        person = None
+        if image is not None and category is not None:
+            person = _repair_person(entry, joints_of[category], sizes.get(image), done)
         if person is None:
             done["annotations dropped"] += 1
-        else:
-            annotations.append(person)
-    return {**content, "images": images, "annotations": annotations, "categories": categories}, done
+            continue
+        number = numbers.get(_key(entry))
+        if number is None or number in taken:
+            number = highest = highest + 1
+        done["annotations given a new id"] += number != entry.get("id")
+        taken.add(number)
+        annotations.append({**person, "id": number, "image_id": image, "category_id": category})
+    return {**content, "images": images, "annotations": annotations, "categories": categories}, +done
 
 
 def write_copy(content: dict[str, Any], file: Path, overwrite: bool) -> None:
@@ -74,34 +71,51 @@ def write_copy(content: dict[str, Any], file: Path, overwrite: bool) -> None:
     file.write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
 
 
-def _id(entry: Any, field: str = "id") -> int | None:
-    return whole_number(entry.get(field)) if isinstance(entry, dict) else None
+def _key(entry: Any, field: str = "id") -> int | str | None:
+    """What an id refers by: "7" and 7.0 are meant as 7; None if it refers to nothing."""
+    value = entry.get(field) if isinstance(entry, dict) else None
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    number = read_number(value)
+    return int(number) if number.is_integer() else value if isinstance(value, str) else None
+
+
+def _numbered(entries: Sequence[Any]) -> dict[int | str | None, int]:
+    """The number of every id: itself, or for text the next that is free."""
+    keys = [key for entry in entries if (key := _key(entry)) is not None]
+    highest = max((key for key in keys if isinstance(key, int)), default=0)
+    texts = dict.fromkeys(key for key in keys if isinstance(key, str))
+    return {key: key for key in keys if isinstance(key, int)} | {
+        text: highest + place for place, text in enumerate(texts, start=1)
+    }
 
 
 def _repair_images(
     data: DataSet, held_out: Collection[str], done: Counter[str]
-) -> tuple[list[Entry], dict[int | None, int]]:
-    """The images that stay, and under which id those of an old id are found."""
-    entries, ids_of = data.raw.content["images"], {}
-    for entry in entries:
-        if _id(entry) is not None and has_name(entry):
-            ids_of.setdefault(entry["id"], set()).add(entry["file_name"])
+) -> tuple[list[Entry], dict[int | str | None, int]]:
+    """The images that stay, and under which number those of an old id are found."""
+    entries = data.raw.content["images"]
+    numbers = _numbered(entries)
+    names_of: dict[Any, set[str]] = {}
+    for entry in filter(has_name, entries):
+        names_of.setdefault(_key(entry), set()).add(entry["file_name"])
     kept: dict[str, Entry] = {}
-    moved: dict[int | None, int] = {}
+    moved: dict[int | str | None, int] = {}
     for position, entry in enumerate(entries):
-        number, file = _id(entry), data.opened.get(position)
-        ambiguous = number is None or not has_name(entry) or len(ids_of[number]) > 1
+        key, file = _key(entry), data.opened.get(position)
+        ambiguous = key is None or not has_name(entry) or len(names_of[key]) > 1
         damaged = file is not None and (file.fault is not None or not has_size_of(entry, file))
         if ambiguous or damaged or str(data.raw.image_dir / entry["file_name"]) in held_out:
             done["images dropped"] += 1
             continue
         if (first := kept.get(entry["file_name"])) is not None:
             done["image entries merged"] += 1
-            moved[number] = first["id"]
+            moved[key] = first["id"]
             continue
         size = {} if file is None or file.size is None else {"height": file.size[0], "width": file.size[1]}
-        kept[entry["file_name"]] = {**entry, **size}
-        moved[number] = entry["id"]
+        kept[entry["file_name"]] = {**entry, **size, "id": numbers[key]}
+        done["images given a new id"] += numbers[key] != entry["id"]
+        moved[key] = numbers[key]
     return list(kept.values()), moved
 
 

@@ -35,7 +35,7 @@ def pair_sides(people: People, joints: Sequence[str]) -> dict[str, Float[np.ndar
     places = _pairs(joints)
     nowhere = np.full(len(people.entries), np.nan)
     if not {"shoulder", "hip"} <= places.keys():
-        return {part: nowhere for part in CLEAR}
+        return dict.fromkeys(CLEAR, nowhere)
     points = np.where(people.labeled[..., None], people.keypoints[..., :2], np.nan)
     middle = {part: points[:, places[part]].mean(1) for part in ("shoulder", "hip")}
     torso = middle["shoulder"] - middle["hip"]
@@ -43,7 +43,7 @@ def pair_sides(people: People, joints: Sequence[str]) -> dict[str, Float[np.ndar
     with np.errstate(divide="ignore", invalid="ignore"):
         up = torso / (length**2)[:, None]  # of length 1 where a torso is the unit
     up[length == 0] = np.nan
-    sides = {part: nowhere for part in CLEAR}
+    sides = dict.fromkeys(CLEAR, nowhere)
     for part, (left, right) in places.items():
         across = points[:, left] - points[:, right]
         side = up[:, 0] * across[:, 1] - up[:, 1] * across[:, 0]
