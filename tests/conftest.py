@@ -1,10 +1,13 @@
 """Fixtures for all tests; shapes in annotations are checked by jaxtyping while tests run."""
 
+import logging
 import os
+import sys
 from pathlib import Path
 
 import jaxtyping
 import pytest
+from hydra.core.hydra_config import HydraConfig
 
 jaxtyping.install_import_hook("rtmo", "typechecker.check").__enter__()  # stays on for the whole run
 
@@ -17,3 +20,34 @@ def shared_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no shared folder at {folder}; set RTMO_SHARED_DIR to test against it")
     return folder
+
+
+@pytest.fixture
+def process_as_before():
+    """Undoes what Hydra does to the whole process: it sets up logging, and remembers the config."""
+    loggers = logging.getLogger(), logging.getLogger("lightning.pytorch")
+    before = [(logger.handlers[:], logger.level) for logger in loggers]
+    yield
+    for logger, (handlers, level) in zip(loggers, before, strict=True):
+        logger.handlers[:] = handlers
+        logger.setLevel(level)
+    HydraConfig.instance().cfg = None
+
+
+@pytest.fixture
+def call(monkeypatch, capsys, tmp_path, process_as_before):
+    """Calls an entry point in an empty folder; gives its exit code and what it printed on stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+
+    def run(entry, *arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["rtmo", *arguments])
+        try:
+            entry()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code or 0
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run

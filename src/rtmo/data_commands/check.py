@@ -94,7 +94,7 @@ def check(data: Node, skeleton: KeypointSet, images: str, console: Console) -> d
         except InputError as error:
             checked[key] = Checked(node, None, findings=[Finding("annotation_file", 1, (str(error),))])
             continue
-        checked[key] = Checked(node, raw and opened(raw, node, key, skeleton, images, console))
+        checked[key] = Checked(node, None if raw is None else opened(raw, node, key, skeleton, images, console))
     validation = [one.data for key, one in checked.items() if one.data is not None and not key.startswith("train")]
     for key, one in checked.items():
         if one.data is not None:

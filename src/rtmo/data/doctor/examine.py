@@ -9,7 +9,7 @@ import numpy as np
 from rtmo.data.coco_json import RawAnnotations
 from rtmo.data.doctor.entries import Entry, joints_of_categories, place, usable_annotations, usable_images
 from rtmo.data.doctor.findings import Finding, Findings
-from rtmo.data.doctor.images import ImageFile, has_name, report_images, said_size
+from rtmo.data.doctor.images import ImageFile, has_name, has_size_of, report_images, said_size
 from rtmo.data.doctor.people import People, read_people, report_people
 from rtmo.data.doctor.sides import mixed, pair_sides, reversed_share
 from rtmo.data.doctor.values import whole_number
@@ -46,11 +46,12 @@ def examine(data: DataSet, held_out: Mapping[str, str] | None = None) -> list[Fi
     report_images(data.raw, data.opened, found)
     for path, name in (held_out or {}).items():
         found.add("image_in_val", path if path == name else f"{path} = {name}")
-    sizes, peopled = image_sizes(data), set()
+    sizes = image_sizes(data)
+    peopled: set[int] = set()
     for category, names in joints.items():
         entries = [entry for entry in annotations if entry["category_id"] == category]
         people = read_people(entries, len(names), images, sizes, found)
-        report_people(people, images, found)
+        report_people(people, names, images, found)
         _report_sides(people, names, images, found)
         peopled.update(entry["image_id"] for entry in entries)
     without = [entry["file_name"] for number, entry in images.items() if number not in peopled]
@@ -59,13 +60,13 @@ def examine(data: DataSet, held_out: Mapping[str, str] | None = None) -> list[Fi
 
 
 def image_sizes(data: DataSet) -> dict[int, tuple[int, int]]:
-    """(height, width) by image id: what the entry says, else what its file says; images without either are left out."""
+    """(height, width) by image id, of the entry or else of the file; images where neither tells or both disagree lack."""
     sizes: dict[int, tuple[int, int]] = {}
     for position, entry in enumerate(data.raw.content["images"]):
         if isinstance(entry, dict) and (number := whole_number(entry.get("id"))) is not None:
             file = data.opened.get(position)
             size = said_size(entry) or (file.size if file else None)
-            if size is not None:
+            if size is not None and (file is None or has_size_of(entry, file)):
                 sizes.setdefault(number, size)
     return sizes
 
@@ -82,8 +83,8 @@ def held_out_images(train: DataSet, val: Sequence[DataSet]) -> dict[str, str]:
     }
     shared = {}
     for position, path in _paths(train).items():
-        digest = train.opened[position].digest if position in train.opened else None
-        same = by_path.get(path.resolve()) or by_digest.get(digest)
+        file = train.opened.get(position)
+        same = by_path.get(path.resolve()) or (by_digest.get(file.digest) if file and file.digest else None)
         if same is not None:
             shared[str(path)] = same
     return shared
@@ -96,7 +97,7 @@ def _paths(data: DataSet) -> dict[int, Path]:
 
 def _report_sides(people: People, joints: Sequence[str], images: Mapping[int, Entry], found: Findings) -> None:
     sides = pair_sides(people, joints)
-    rows = np.flatnonzero(mixed(sides))
+    rows = np.flatnonzero(mixed(sides)).tolist()
     found.add_all("sides_mixed", (place(people.entries[row], images) for row in rows), len(rows))
     if (suspect := reversed_share(sides)) is not None:
         part, share, count = suspect

@@ -133,7 +133,7 @@ class Findings:
 
     def add_all(self, kind: str, examples: Iterable[str], count: int) -> None:
         """Notes ``count`` faults; only as many examples are asked for as are kept."""
-        for example, _ in zip(examples, range(min(count, MAX_EXAMPLES)), strict=False):
+        for _, example in zip(range(min(count, MAX_EXAMPLES)), examples, strict=False):
             self.add(kind, example)
             count -= 1
         if count > 0:

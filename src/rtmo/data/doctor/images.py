@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +87,7 @@ def open_images(
     return opened
 
 
-def report_images(raw: RawAnnotations, opened: dict[int, ImageFile], found: Findings) -> None:
+def report_images(raw: RawAnnotations, opened: Mapping[int, ImageFile], found: Findings) -> None:
     """Notes files that cannot be used, sizes that differ from the entry, and the same image under several names."""
     names_of: dict[bytes, list[str]] = {}
     for position, file in opened.items():
