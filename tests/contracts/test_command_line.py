@@ -135,6 +135,11 @@ def test_a_refused_run_leaves_no_folder(call, tmp_path):
     assert not [path for path in (tmp_path / "outputs").rglob("*") if path.name[:2] == "20"]
 
 
+def test_a_refused_command_leaves_the_folder_it_was_called_in(call, tmp_path):
+    assert call(convert.main, "input=nowhere.pth", "output=out.pth", "to=rtmo")[0] == 2
+    assert tmp_path.is_dir()
+
+
 def test_help_is_a_page_with_the_current_values(call):
     code, page, _ = call(train.main, "model=rtmo_t", "--help")
     assert code == 0

@@ -104,6 +104,10 @@ class AnnotatedImages(PoseSource):
     def __len__(self) -> int:
         return len(self._file_names)
 
+    def file_name(self, index: int) -> str:
+        """The file of an image, relative to the folder of all."""
+        return self._file_names[index]
+
     def load(self, index: int, with_ignore_mask: bool = False) -> Sample:
         """See ``PoseSource.load``. Boxes are clipped to the last pixel, as RTMO was trained.
 

@@ -37,7 +37,7 @@ class Checked:
     Attributes:
         node: What the config says of it.
         data: None if it could not be read, or has no files.
-        held_out: Image files that validation has as well, and as what.
+        held_out: Images that validation has as well, and where.
         findings: What is wrong with it.
     """
 
@@ -117,9 +117,9 @@ def print_report(console: Console, checked: Mapping[str, Checked]) -> None:
     """A line per data set, and one table of all that was found."""
     for key, one in checked.items():
         console.print(f"[bold]data.{key}[/bold] {summary(one)}", soft_wrap=True)
-    table = Table("data set", "finding", "count", "examples", "what to do", show_lines=True)
-    table.columns[2].justify = "right"
-    table.columns[3].overflow = "fold"
+    table = Table(show_lines=True, expand=True)
+    for name, share in (("data set", 3), ("finding", 6), ("count", 1), ("examples", 9), ("what to do", 6)):
+        table.add_column(name, ratio=share, overflow="fold")
     for key, one in checked.items():
         for finding in one.findings:
             rule = finding.rule

@@ -77,12 +77,12 @@ PLANTED: dict[str, tuple[Plant, str]] = {
     "annotation_id_doubled": (lambda c, _: person(c).update(id=1), "001.jpg: annotation 1"),
     "orphan_image": (lambda c, _: person(c).update(image_id=77), "annotation 3: image_id 77"),
     "orphan_category": (lambda c, _: person(c).update(category_id=5), "001.jpg: annotation 3: category_id 5"),
-    "image_missing": (lambda _, folder: (folder / "images/001.jpg").unlink(), "images/001.jpg"),
-    "image_unreadable": (lambda _, folder: (folder / "images/001.jpg").write_bytes(b"no image"), "images/001.jpg"),
-    "image_truncated": (lambda _, folder: cut_short(folder), "images/001.jpg"),
+    "image_missing": (lambda _, folder: (folder / "images/001.jpg").unlink(), "001.jpg"),
+    "image_unreadable": (lambda _, folder: (folder / "images/001.jpg").write_bytes(b"no image"), "001.jpg"),
+    "image_truncated": (lambda _, folder: cut_short(folder), "001.jpg"),
     "image_size": (
         lambda c, _: c["images"][1].update(width=HEIGHT, height=WIDTH),
-        f"images/001.jpg: {HEIGHT} x {WIDTH} px, entry says {WIDTH} x {HEIGHT} (height x width, turned by EXIF?)",
+        f"001.jpg: {HEIGHT} x {WIDTH} px, entry says {WIDTH} x {HEIGHT} (height x width, turned by EXIF?)",
     ),
     "content_doubled": (
         lambda _, folder: (folder / "images/002.jpg").write_bytes((folder / "images/001.jpg").read_bytes()),
@@ -193,15 +193,12 @@ def test_images_of_val_are_found_by_file_and_by_content(tmp_path):
     held_out = opened(tmp_path, val, name="val.json")
     images = tmp_path / "images"
     shared = held_out_images(train, [held_out])
-    assert shared == {
-        str(images / "002.jpg"): str(images / "011.jpg"),
-        str(images / "003.jpg"): str(images / "sub/../003.jpg"),
-    }
+    assert shared == {"002.jpg": str(images / "011.jpg"), "003.jpg": str(images / "sub/../003.jpg")}
     found = of("image_in_val", examine(train, shared))
     assert found.count == 2
-    assert found.examples[0] == f"{images / '002.jpg'} = {images / '011.jpg'}"
+    assert found.examples[0] == f"002.jpg = {images / '011.jpg'}"
     unopened = DataSet(raw, COCO17)
-    assert held_out_images(DataSet(train.raw, COCO17), [unopened]).keys() == {str(images / "003.jpg")}
+    assert held_out_images(DataSet(train.raw, COCO17), [unopened]).keys() == {"003.jpg"}
     fixed, done = repaired(train, shared)
     assert [image["file_name"] for image in fixed["images"]] == ["000.jpg", "001.jpg"]
     assert done == {"images dropped": 2, "annotations dropped": 4}

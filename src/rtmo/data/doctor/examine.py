@@ -37,15 +37,15 @@ def examine(data: DataSet, held_out: Mapping[str, str] | None = None) -> list[Fi
     """Looks for every kind of fault.
 
     Args:
-        held_out: For training sets: which of its image files validation has as well, and as what, by path.
+        held_out: For training sets: file names of its images that validation has as well, and the path there.
     """
     found, content = Findings(), data.raw.content
     images = usable_images(content, found)
     annotations = usable_annotations(content, images, found)
     joints = joints_of_categories(data.raw, data.joints, data.skeleton, found)
     report_images(data.raw, data.opened, found)
-    for path, name in (held_out or {}).items():
-        found.add("image_in_val", path if path == name else f"{path} = {name}")
+    for name, path in (held_out or {}).items():
+        found.add("image_in_val", f"{name} = {path}")
     sizes = image_sizes(data)
     peopled: set[int] = set()
     for category, names in joints.items():
@@ -60,7 +60,7 @@ def examine(data: DataSet, held_out: Mapping[str, str] | None = None) -> list[Fi
 
 
 def image_sizes(data: DataSet) -> dict[int, tuple[int, int]]:
-    """(height, width) by image id, of the entry or else of the file; images where neither tells or both disagree lack."""
+    """(height, width) by image id, of the entry or else of the file; left out where neither tells or both disagree."""
     sizes: dict[int, tuple[int, int]] = {}
     for position, entry in enumerate(data.raw.content["images"]):
         if isinstance(entry, dict) and (number := whole_number(entry.get("id"))) is not None:
@@ -72,21 +72,18 @@ def image_sizes(data: DataSet) -> dict[int, tuple[int, int]]:
 
 
 def held_out_images(train: DataSet, val: Sequence[DataSet]) -> dict[str, str]:
-    """Image files of a training set that validation has as well: the same file, or one with the same content.
+    """Images of a training set that validation has as well, by file name: the path of the same file, or of its equal.
 
     Contents are compared where both sets were opened with ``decode``.
     """
-    files = [_paths(data) for data in val]
-    by_path = {path.resolve(): str(path) for paths in files for path in paths.values()}
-    by_digest = {
-        file.digest: str(file.path) for data in val for file in data.opened.values() if file.digest is not None
-    }
+    by_path = {path.resolve(): str(path) for data in val for path in _paths(data).values()}
+    by_digest = {file.digest: str(file.path) for data in val for file in data.opened.values() if file.digest}
     shared = {}
     for position, path in _paths(train).items():
         file = train.opened.get(position)
         same = by_path.get(path.resolve()) or (by_digest.get(file.digest) if file and file.digest else None)
         if same is not None:
-            shared[str(path)] = same
+            shared[train.raw.content["images"][position]["file_name"]] = same
     return shared
 
 

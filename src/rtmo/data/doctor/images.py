@@ -93,12 +93,14 @@ def report_images(raw: RawAnnotations, opened: Mapping[int, ImageFile], found: F
     for position, file in opened.items():
         entry = raw.content["images"][position]
         if file.fault is not None:
-            found.add(file.fault, str(file.path))
+            found.add(file.fault, entry["file_name"])
         elif not has_size_of(entry, file):
             height, width = file.size or (0, 0)
             turned = ", turned by EXIF?" if (entry["height"], entry["width"]) == (width, height) else ""
             said = f"{entry['height']} x {entry['width']}"
-            found.add("image_size", f"{file.path}: {height} x {width} px, entry says {said} (height x width{turned})")
+            found.add(
+                "image_size", f"{entry['file_name']}: {height} x {width} px, entry says {said} (height x width{turned})"
+            )
         if file.digest is not None:
             names_of.setdefault(file.digest, []).append(entry["file_name"])
     for names in names_of.values():

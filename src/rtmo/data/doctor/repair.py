@@ -24,7 +24,7 @@ def repaired(data: DataSet, held_out: Collection[str] = ()) -> tuple[dict[str, A
     """A copy of the annotations without errors.
 
     Args:
-        held_out: Paths of image files that are left out, for validation has them.
+        held_out: File names of images that are left out, for validation has them.
 
     Returns:
         The content in COCO's format, and how often what was done.
@@ -105,7 +105,7 @@ def _repair_images(
         key, file = _key(entry), data.opened.get(position)
         ambiguous = key is None or not has_name(entry) or len(names_of[key]) > 1
         damaged = file is not None and (file.fault is not None or not has_size_of(entry, file))
-        if ambiguous or damaged or str(data.raw.image_dir / entry["file_name"]) in held_out:
+        if ambiguous or damaged or entry["file_name"] in held_out:
             done["images dropped"] += 1
             continue
         if (first := kept.get(entry["file_name"])) is not None:

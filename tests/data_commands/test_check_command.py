@@ -36,6 +36,18 @@ def custom(tmp_path):
     return words
 
 
+def rows(stdout: str) -> list[str]:
+    """The rows of the table, their cells put together again."""
+    found: list[list[str]] = [[]]
+    for line in stdout.splitlines():
+        if line.startswith("│"):
+            cells = [cell.strip() for cell in line.strip("│").split("│")]
+            found[-1] = [f"{before} {cell}".strip() for before, cell in zip(found[-1] or [""] * 5, cells, strict=True)]
+        elif found[-1]:
+            found.append([])
+    return [" | ".join(row) for row in found if row]
+
+
 def plant(tmp_path, split, change):
     file = tmp_path / split / "people.json"
     described = json.loads(file.read_text())
@@ -56,9 +68,10 @@ def test_a_warning_is_a_row_and_no_error(data, custom, tmp_path):
     plant(tmp_path, "val", lambda described: described["annotations"][0].pop("area"))
     code, stdout, _ = data("check", *custom)
     assert code == 0
-    row = next(line for line in stdout.splitlines() if "area" in line)
-    assert "data.val" in row
-    assert "050.jpg: annotation 1" in row
+    assert rows(stdout) == [
+        "data.val | warning: no area, or 0; training takes 0.53 of the box | 1 | 050.jpg: annotation 1: area None | "
+        "give it in px^2; --fix takes 0.53 of the box"
+    ]
 
 
 def spoil(described):
@@ -81,8 +94,11 @@ def test_faults_are_rows_with_fixes_and_copies_train(data, custom, tmp_path):
         "data.train": {"annotation_id_doubled", "not_finite", "box_outside", "joints_outside_box", "image_size"},
         "data.val": {"image_missing"},
     }
-    for said in ("annotation id used twice", "gives a new", "001.jpg: annotation 3: nose at", "052.jpg"):
-        assert said in stdout
+    assert (
+        "data.train | error: annotation id used twice | 1 | 000.jpg: annotation 1: not the first of that id | "
+        "number annotations anew; --fix gives a new id"
+    ) in rows(stdout)
+    assert "data.val | error: image file missing | 1 | 052.jpg |" in "\n".join(rows(stdout))
     for path, before in originals.items():
         assert path.read_bytes() == before
     words = stdout.partition("to train on them: ")[2].split()
@@ -104,10 +120,10 @@ def test_faults_are_rows_with_fixes_and_copies_train(data, custom, tmp_path):
 
 
 def test_one_file_for_train_and_val_is_told_and_left_alone(data, custom, tmp_path):
-    words = [word.replace("data.val", "data.train") for word in custom if "data.val" in word]
+    words = [word.replace("data.train", "data.val") for word in custom if "data.train" in word]
     code, stdout, stderr = data("check", *custom, *words, "--fix")
     assert code == 2
-    assert "training image is in val as well" in stdout
+    assert "training image is in val as well | 4 | 000.jpg = " in rows(stdout)[0]
     assert "people.data.train.fixed.json" not in stdout
     assert "people.train.fixed.json: not written, for no image is left" in stderr
 
@@ -116,7 +132,8 @@ def test_what_cannot_be_read_is_a_row_and_the_rest_is_checked(data, custom, tmp_
     (tmp_path / "train" / "people.json").write_text('{"images": [')
     code, stdout, stderr = data("check", *custom, "images=header")
     assert code == 2
-    assert "annotations cannot be read" in stdout
+    assert rows(stdout)[0].startswith("data.train | error: annotations cannot be read | 1 | ")
+    assert "not valid JSON" in rows(stdout)[0]
     assert "data.val val: 4 images (4 opened)" in stdout
     assert len(stderr.splitlines()) == 1
 

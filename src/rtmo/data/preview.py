@@ -1,0 +1,92 @@
+"""Contact sheets of samples: as stored, as training sees them, as validation does."""
+
+from collections.abc import Iterable, Sequence
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from rtmo.data.coco_pose import AnnotatedImages
+from rtmo.data.pipeline import TrainDataset, ValDataset
+from rtmo.data.source import PoseSource
+from rtmo.drawing import contact_sheet, draw_poses, draw_regions, scaled, titled
+from rtmo.skeletons import KeypointSet
+from rtmo.types import Sample
+
+_CAPTION, _HEADING = 22, 36  # px, height of the bars above a picture and above a sheet
+_COLUMNS = 4
+_HATCHED = ", hatched: ignored in phase C"
+
+Image = UInt8[np.ndarray, "_ _ 3"]
+
+
+def raw_sheet(source: PoseSource, *, num_images: int, seed: int, height: int) -> Image:
+    """Random images of a source with all people and ignored regions.
+
+    Args:
+        height: Of the pictures, px.
+    """
+    indices = _drawn(np.arange(len(source)), num_images, seed)
+    panels = (
+        sample_panel(source.load(index, with_ignore_mask=True), source.skeleton, image_name(source, index), height)
+        for index in indices
+    )
+    return _sheet(panels, f"{source.name} as stored: {len(indices)} of {len(source)} images{_HATCHED}")
+
+
+def training_sheet(dataset: TrainDataset, epochs: Sequence[int], *, num_images: int, height: int) -> Image:
+    """Augmented samples as training gets them, in turn from each of some epochs."""
+    drawn = [_drawn(dataset.epoch_indices(epoch), num_images, dataset.seed + epoch) for epoch in epochs]
+    count = min(num_images, *map(len, drawn))
+    panels = []
+    for number in range(count):
+        epoch = epochs[number % len(epochs)]
+        phase = dataset.phases.at(epoch, dataset.max_epochs)
+        sample = dataset[epoch, drawn[number % len(epochs)][number]].sample
+        panels.append(sample_panel(sample, dataset.source.skeleton, f"phase {phase}, epoch {epoch}", height))
+    masked = any(dataset.phases.at(epoch, dataset.max_epochs) == "C" for epoch in epochs)
+    heading = f"{dataset.source.name} as training sees it: {count} samples"
+    return _sheet(panels, heading + _HATCHED * masked)
+
+
+def validation_sheet(
+    source: PoseSource, image_size: Sequence[int], *, num_images: int, seed: int, height: int
+) -> Image:
+    """Letterboxed samples, the same images that ``raw_sheet`` shows."""
+    dataset = ValDataset(source=source, image_size=image_size)
+    indices = _drawn(np.arange(len(source)), num_images, seed)
+    panels = (
+        sample_panel(dataset[index].sample, source.skeleton, image_name(source, index), height) for index in indices
+    )
+    return _sheet(panels, f"{source.name} as validation sees it: {len(indices)} of {len(source)} images")
+
+
+def sample_panel(sample: Sample, skeleton: KeypointSet, caption: str, height: int) -> Image:
+    """A sample at some height with boxes, skeletons, hatched ignored regions and a caption."""
+    image, scale = scaled(sample.image, height / sample.image_size[0])
+    if sample.ignore_mask is not None:
+        size = (image.shape[1], image.shape[0])
+        mask = cv2.resize(sample.ignore_mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+        image = draw_regions(image, mask > 0)
+    drawn = draw_poses(
+        image,
+        sample.keypoints * scale,
+        skeleton=skeleton,
+        visibility=sample.visibility,
+        bboxes=sample.bboxes * scale,
+    )
+    return titled(drawn, caption, height=_CAPTION)
+
+
+def image_name(source: PoseSource, index: int) -> str:
+    """File name of an image, or its number where images have none."""
+    return source.file_name(index) if isinstance(source, AnnotatedImages) else f"image {index}"
+
+
+def _drawn(indices: np.ndarray, num_images: int, seed: int) -> list[int]:
+    """Some of the indices, a function of the seed."""
+    return np.random.default_rng(seed).permutation(indices)[:num_images].tolist()
+
+
+def _sheet(panels: Iterable[Image], heading: str) -> Image:
+    return titled(contact_sheet(list(panels), columns=_COLUMNS), heading, legend=True, height=_HEADING)
