@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -55,7 +56,7 @@ def _joints(axes: Axes, one: Statistics) -> None:
     left = np.zeros(len(one.joints))
     for state, colour, share in zip(JOINT_STATES, _COLOURS, shares.T, strict=True):
         hatch = "////" if state == "not annotated" else None
-        style = {"color": colour, "hatch": hatch, "edgecolor": "#a0a0a0", "linewidth": 0.3}
+        style: dict[str, Any] = {"color": colour, "hatch": hatch, "edgecolor": "#a0a0a0", "linewidth": 0.3}
         axes.barh(one.joints, share, left=left, label=state, **style)
         left += share
     axes.invert_yaxis()

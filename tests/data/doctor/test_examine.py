@@ -70,6 +70,10 @@ PLANTED: dict[str, tuple[Plant, str]] = {
         lambda c, _: c["categories"].append({"id": 2, "name": "rider", "keypoints": ["nose"]}),
         "category 2 'rider'",
     ),
+    "category_fields": (
+        lambda c, _: c["categories"].append({"id": "2", "keypoints": ["nose"]}),
+        "category number 1: {'id': '2'",
+    ),
     "image_fields": (lambda c, _: c["images"].append({"id": 9}), "image number 4: {'id': 9}"),
     "image_id_doubled": (lambda c, _: c["images"][2].update(id=1), "id 1: 001.jpg and 002.jpg"),
     "file_name_doubled": (lambda c, _: c["images"][2].update(file_name="001.jpg"), "001.jpg: again with id 2"),

@@ -18,7 +18,7 @@ def usable_images(content: Mapping[str, Any], found: Findings) -> dict[int, Entr
     usable: dict[int, Entry] = {}
     names: Counter[str] = Counter()
     for position, entry in enumerate(content["images"]):
-        number = whole_number(entry.get("id")) if isinstance(entry, dict) else None
+        number = _number(entry)
         if number is None or not has_name(entry):
             found.add("image_fields", f"image number {position}: {_short(entry)}")
             continue
@@ -34,15 +34,14 @@ def usable_images(content: Mapping[str, Any], found: Findings) -> dict[int, Entr
 
 def usable_annotations(content: Mapping[str, Any], images: Mapping[int, Entry], found: Findings) -> list[Entry]:
     """Annotations with ids that belong to an image and a category; the others are noted."""
-    categories = {entry.get("id") for entry in content["categories"] if isinstance(entry, dict)}
-    usable, seen = [], set()
+    categories = {_number(entry) for entry in content["categories"]}
+    usable: list[Entry] = []
+    seen: set[int | None] = set()
     for position, entry in enumerate(content["annotations"]):
-        fields = ("id", "image_id", "category_id")
-        numbers = [whole_number(entry.get(field)) if isinstance(entry, dict) else None for field in fields]
-        if None in numbers:
+        number, image, category = (_number(entry, field) for field in ("id", "image_id", "category_id"))
+        if None in (number, image, category):
             found.add("annotation_fields", f"annotation number {position}: {_short(entry)}")
             continue
-        number, image, category = numbers
         if number in seen:
             found.add("annotation_id_doubled", f"{place(entry, images)}: not the first of that id")
         seen.add(number)
@@ -59,9 +58,14 @@ def joints_of_categories(
     raw: RawAnnotations, joints: Sequence[str] | None, skeleton: KeypointSet, found: Findings
 ) -> dict[int, tuple[str, ...]]:
     """The joint names of every category that has any; what is odd about categories is noted."""
-    categories = [entry for entry in raw.content["categories"] if isinstance(entry, dict) and "id" in entry]
+    categories = []
+    for position, entry in enumerate(raw.content["categories"]):
+        if _number(entry) is not None and (joints or names_joints(entry)):
+            categories.append(entry)
+        else:
+            found.add("category_fields", f"category number {position}: {_short(entry)}")
     named = {entry["id"]: tuple(joints or entry.get("keypoints") or ()) for entry in categories}
-    counts = Counter(entry.get("category_id") for entry in raw.content["annotations"] if isinstance(entry, dict))
+    counts = Counter(_number(entry, "category_id") for entry in raw.content["annotations"])
     with_joints = {category: names for category, names in named.items() if names}
     if not with_joints:
         found.add("joints_unnamed", f"{raw.file}: categories {[entry.get('name') for entry in categories]}")
@@ -77,10 +81,20 @@ def joints_of_categories(
     return with_joints
 
 
+def names_joints(category: Entry) -> bool:
+    """Whether the joints of a category are names, or there are none."""
+    joints = category.get("keypoints") or []
+    return isinstance(joints, list) and all(isinstance(joint, str) for joint in joints)
+
+
 def place(annotation: Entry, images: Mapping[int, Entry]) -> str:
     """File and annotation, as examples name them."""
     image = images.get(annotation["image_id"])
     return f"{image['file_name'] if image else '?'}: annotation {annotation['id']}"
+
+
+def _number(entry: Any, field: str = "id") -> int | None:
+    return whole_number(entry.get(field)) if isinstance(entry, dict) else None
 
 
 def _short(value: Any) -> str:

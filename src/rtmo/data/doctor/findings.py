@@ -35,6 +35,12 @@ RULES: dict[str, Rule] = {
     "category_without_joints": Rule("warning", "category without joints", "name them if its annotations are people"),
     "category_empty": Rule("warning", "category without annotations", "remove it, or add what is missing"),
     # entries
+    "category_fields": Rule(
+        "error",
+        "category id no whole number, or joints no list of names",
+        "correct it",
+        "numbers text, else drops it",
+    ),
     "image_fields": Rule(
         "error", "image entry without file_name, or id no whole number", "correct it", "numbers text, else drops it"
     ),

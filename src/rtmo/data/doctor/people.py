@@ -171,7 +171,9 @@ def usable_outline(outline: Any, image_size: tuple[int, int] | None) -> bool:
     if isinstance(outline, dict):
         size = outline.get("size") or ()
         return "counts" in outline and image_size in (None, tuple(size))
-    return isinstance(outline, list) and all(are_numbers(polygon) and len(polygon) % 2 == 0 for polygon in outline)
+    return isinstance(outline, list) and all(
+        are_numbers(polygon) and len(polygon) % 2 == 0 and all(map(math.isfinite, polygon)) for polygon in outline
+    )
 
 
 def _first_odd(values: Any) -> Any:

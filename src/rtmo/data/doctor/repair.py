@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from rtmo.data.coco_json import AREA_OF_BOX
-from rtmo.data.doctor.entries import Entry
+from rtmo.data.doctor.entries import Entry, names_joints
 from rtmo.data.doctor.examine import DataSet
 from rtmo.data.doctor.images import has_name, has_size_of, said_size
 from rtmo.data.doctor.people import OUTSIDE, usable_outline
-from rtmo.data.doctor.values import are_numbers, read_number, read_numbers
+from rtmo.data.doctor.values import are_numbers, read_number, read_numbers, whole_number
 from rtmo.errors import InputError
 
 _MARGIN = 0.1  # of its side, by which the box of the joints of a person is grown on each side
@@ -35,15 +35,19 @@ def repaired(data: DataSet, held_out: Collection[str] = ()) -> tuple[dict[str, A
     sizes = {image["id"]: size for image in images if (size := said_size(image)) is not None}
     categories, joints_of, category_of = [], {}, _numbered(content["categories"])
     for entry in content["categories"]:
-        if (number := category_of.get(_key(entry))) is not None:
-            categories.append({**entry, "id": number, **({"keypoints": list(data.joints)} if data.joints else {})})
-            joints_of[number] = len(categories[-1].get("keypoints") or ())
+        number = category_of.get(_key(entry))
+        if number is None or not (data.joints or names_joints(entry)):
+            done["categories dropped"] += 1
+            continue
+        done["categories given a new id"] += number != entry["id"]
+        categories.append({**entry, "id": number, **({"keypoints": list(data.joints)} if data.joints else {})})
+        joints_of[number] = len(categories[-1].get("keypoints") or ())
     annotations, taken, numbers = [], set(), _numbered(content["annotations"])
     highest = max(numbers.values(), default=0)
     for entry in content["annotations"]:
         image, category = moved.get(_key(entry, "image_id")), category_of.get(_key(entry, "category_id"))
         person = None
-        if image is not None and category is not None:
+        if image is not None and category in joints_of:
             person = _repair_person(entry, joints_of[category], sizes.get(image), done)
         if person is None:
             done["annotations dropped"] += 1
@@ -68,7 +72,7 @@ def write_copy(content: dict[str, Any], file: Path, overwrite: bool) -> None:
     if not content["images"]:
         raise InputError(f"{file}: not written, for no image is left; correct the data set by hand")
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
+    file.write_text(json.dumps(content), encoding="utf-8")
 
 
 def _key(entry: Any, field: str = "id") -> int | str | None:
@@ -76,8 +80,9 @@ def _key(entry: Any, field: str = "id") -> int | str | None:
     value = entry.get(field) if isinstance(entry, dict) else None
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
-    number = read_number(value)
-    return int(number) if number.is_integer() else value if isinstance(value, str) else None
+    number = value if isinstance(value, int) else read_number(value)
+    whole = whole_number(int(number)) if math.isfinite(number) and number == int(number) else None
+    return value if whole is None and isinstance(value, str) else whole
 
 
 def _numbered(entries: Sequence[Any]) -> dict[int | str | None, int]:

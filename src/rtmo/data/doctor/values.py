@@ -5,8 +5,8 @@ from typing import Any
 
 
 def whole_number(value: Any) -> int | None:
-    """An id: a whole number; True, 1.5 and "1" are none."""
-    return value if type(value) is int else None
+    """An id: a whole number of 64 bits; True, 1.5 and "1" are none."""
+    return value if type(value) is int and abs(value) < 2**63 else None
 
 
 def are_numbers(value: Any) -> bool:
