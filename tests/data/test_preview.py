@@ -57,7 +57,7 @@ def test_a_training_sheet_shows_what_training_gets():
     """One sample: its panel is that of the sample, below a heading, in the gap of the sheet."""
     samples = dataset()
     (first,) = np.random.default_rng(0).permutation(len(samples.source))[:1]
-    expected = sample_panel(samples[0, int(first)].sample, COCO17, "phase A, epoch 0", 64)
+    expected = sample_panel(samples[0, int(first)].sample, COCO17, f"phase A, epoch 0, index {first}", 64)
     sheet = training_sheet(samples, [0], num_images=1, height=64)
     assert any(
         np.array_equal(sheet[top : top + expected.shape[0], 12 : 12 + expected.shape[1]], expected)

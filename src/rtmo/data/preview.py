@@ -1,6 +1,6 @@
 """Contact sheets of samples: as stored, as training sees them, as validation does."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -15,7 +15,6 @@ from rtmo.types import Sample
 
 _CAPTION, _HEADING = 22, 36  # px, height of the bars above a picture and above a sheet
 _COLUMNS = 4
-_HATCHED = ", hatched: ignored in phase C"
 
 Image = UInt8[np.ndarray, "_ _ 3"]
 
@@ -27,26 +26,19 @@ def raw_sheet(source: PoseSource, *, num_images: int, seed: int, height: int) ->
         height: Of the pictures, px.
     """
     indices = _drawn(np.arange(len(source)), num_images, seed)
-    panels = (
-        sample_panel(source.load(index, with_ignore_mask=True), source.skeleton, image_name(source, index), height)
-        for index in indices
-    )
-    return _sheet(panels, f"{source.name} as stored: {len(indices)} of {len(source)} images{_HATCHED}")
+    samples = [(image_name(source, index), source.load(index, with_ignore_mask=True)) for index in indices]
+    return _sheet(samples, source, f"as stored: {len(indices)} of {len(source)} images", height)
 
 
 def training_sheet(dataset: TrainDataset, epochs: Sequence[int], *, num_images: int, height: int) -> Image:
     """Augmented samples as training gets them, in turn from each of some epochs."""
     drawn = [_drawn(dataset.epoch_indices(epoch), num_images, dataset.seed + epoch) for epoch in epochs]
-    count = min(num_images, *map(len, drawn))
-    panels = []
-    for number in range(count):
-        epoch = epochs[number % len(epochs)]
+    samples = []
+    for number in range(min(num_images, *map(len, drawn))):
+        epoch, index = epochs[number % len(epochs)], drawn[number % len(epochs)][number]
         phase = dataset.phases.at(epoch, dataset.max_epochs)
-        sample = dataset[epoch, drawn[number % len(epochs)][number]].sample
-        panels.append(sample_panel(sample, dataset.source.skeleton, f"phase {phase}, epoch {epoch}", height))
-    masked = any(dataset.phases.at(epoch, dataset.max_epochs) == "C" for epoch in epochs)
-    heading = f"{dataset.source.name} as training sees it: {count} samples"
-    return _sheet(panels, heading + _HATCHED * masked)
+        samples.append((f"phase {phase}, epoch {epoch}, index {index}", dataset[epoch, index].sample))
+    return _sheet(samples, dataset.source, f"as training sees it: {len(samples)} samples", height)
 
 
 def validation_sheet(
@@ -55,10 +47,8 @@ def validation_sheet(
     """Letterboxed samples, the same images that ``raw_sheet`` shows."""
     dataset = ValDataset(source=source, image_size=image_size)
     indices = _drawn(np.arange(len(source)), num_images, seed)
-    panels = (
-        sample_panel(dataset[index].sample, source.skeleton, image_name(source, index), height) for index in indices
-    )
-    return _sheet(panels, f"{source.name} as validation sees it: {len(indices)} of {len(source)} images")
+    samples = [(image_name(source, index), dataset[index].sample) for index in indices]
+    return _sheet(samples, source, f"as validation sees it: {len(indices)} of {len(source)} images", height)
 
 
 def sample_panel(sample: Sample, skeleton: KeypointSet, caption: str, height: int) -> Image:
@@ -88,5 +78,9 @@ def _drawn(indices: np.ndarray, num_images: int, seed: int) -> list[int]:
     return np.random.default_rng(seed).permutation(indices)[:num_images].tolist()
 
 
-def _sheet(panels: Iterable[Image], heading: str) -> Image:
-    return titled(contact_sheet(list(panels), columns=_COLUMNS), heading, legend=True, height=_HEADING)
+def _sheet(samples: Sequence[tuple[str, Sample]], source: PoseSource, heading: str, height: int) -> Image:
+    """Samples below their captions, all below a heading."""
+    panels = [sample_panel(sample, source.skeleton, caption, height) for caption, sample in samples]
+    hatched = any(sample.ignore_mask is not None and sample.ignore_mask.any() for _, sample in samples)
+    title = f"{source.name} {heading}{', hatched: ignored in phase C' if hatched else ''}"
+    return titled(contact_sheet(panels, columns=_COLUMNS), title, legend=True, height=_HEADING)
