@@ -123,7 +123,7 @@ def test_drop_last_and_small_sets(caplog):
 
 
 def test_validation_batches_have_a_size_of_their_own():
-    assert [len(batch) for batch in module(val_batch_size=4).val_dataloader()] == [4, 1]
+    assert [len(batch) for batch in module(val_batch_size=4).val_dataloader()[0]] == [4, 1]
 
 
 @pytest.mark.parametrize(("options", "message"), [
