@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from rtmo.data.coco_json import AREA_OF_BOX, MissingDataError, joints_by_category, missing, pack_people, read_json
+from rtmo.data.converters import CONVERTERS
 from rtmo.data.image_file import check_complete, read_image
 from rtmo.data.regions import box_polygon, rasterize
 from rtmo.data.source import PoseSource
 from rtmo.errors import InputError
 from rtmo.skeletons import KeypointSet, keypoint_set
+from rtmo.targets import did_you_mean
 from rtmo.types import Sample
 
 log = logging.getLogger(__name__)
@@ -33,12 +35,13 @@ class CocoPose(PoseSource):
 
     Args:
         name: How logs and errors refer to the set.
-        annotation_file: COCO JSON with images, annotations and categories.
+        annotation_file: COCO JSON with images, annotations and categories, or what ``annotation_format`` reads.
         image_dir: Folder that the ``file_name`` of each image is relative to.
         skeleton: The joints wanted.
         joints: Joint names in the order of the annotations, or the name of a built-in keypoint set, where the file
             does not list them or calls them otherwise.
-        first_pixel: 1 for files that count pixels from 1, as MATLAB does.
+        annotation_format: ``coco``, or a name in ``rtmo.data.converters``: then nothing has to be converted first.
+        first_pixel: 1 for COCO files that count pixels from 1, as MATLAB does; readers of other formats see to it.
         drop_empty: Leave out images without any person: for training, not for validation.
         image_ids: Only these images.
         min_area: Only images with labeled people, none of them smaller than this, px^2 (COCO: medium from 32^2 on).
@@ -57,6 +60,7 @@ class CocoPose(PoseSource):
         image_dir: str | Path,
         skeleton: KeypointSet,
         joints: Sequence[str] | str | None = None,
+        annotation_format: str = "coco",
         first_pixel: int = 0,
         drop_empty: bool = True,
         image_ids: Sequence[int] | None = None,
@@ -65,7 +69,11 @@ class CocoPose(PoseSource):
     ) -> None:
         self.name, self.skeleton = name, skeleton
         self._file, self._image_dir = Path(annotation_file), Path(image_dir)
-        self._first_pixel = first_pixel
+        self._format, self._first_pixel = annotation_format, first_pixel
+        if self._format not in ("coco", *CONVERTERS):
+            raise InputError(
+                f"annotation_format={self._format}: no such format; {did_you_mean(self._format, ('coco', *CONVERTERS))}"
+            )
         content = self._read()
         joints = keypoint_set(joints).joints if isinstance(joints, str) else joints
         self._joints = joints_by_category(self._file, content["categories"], joints, skeleton)
@@ -139,7 +147,7 @@ class CocoPose(PoseSource):
 
     def _read(self) -> dict[str, Any]:
         """The file's content, with pixels counted from 0."""
-        content = read_json(self._file)
+        content = read_json(self._file) if self._format == "coco" else CONVERTERS[self._format](self._file)
         if self._first_pixel:
             for annotation in content["annotations"]:
                 x, y, *size = annotation["bbox"]
