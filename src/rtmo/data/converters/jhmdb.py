@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from rtmo.data.converters.coco_content import box_around, image_entry, person_category, person_entry
+from rtmo.data.converters.matlab import read_variable
 from rtmo.errors import InputError
 from rtmo.skeletons import JHMDB15
 
@@ -50,11 +49,8 @@ def read(path: Path, *, image_dir: Path | None = None) -> dict[str, Any]:
 
 def _joints(file: Path) -> Float64[np.ndarray, "F K 2"]:
     """Joints of every frame, pixels from 0."""
-    try:
-        places = np.asarray(loadmat(file)["pos_img"], dtype=np.float64)
-    except (KeyError, ValueError, TypeError, NotImplementedError, MatReadError) as error:
-        raise InputError(f"{file}: not a joint_positions.mat of JHMDB, or cut short ({error})") from error
-    places = places.reshape(*places.shape, 1) if places.ndim == 2 else places  # MATLAB drops the third axis of one frame
+    places = np.asarray(read_variable(file, "pos_img", "a joint_positions.mat of JHMDB"), dtype=np.float64)
+    places = places[..., None] if places.ndim == 2 else places  # one frame
     if places.ndim != 3 or places.shape[:2] != (2, JHMDB15.num_keypoints):
         raise InputError(f"{file}: pos_img must be 2 x {JHMDB15.num_keypoints} x frames, got {places.shape}")
     return places.transpose(2, 1, 0) - _FIRST_PIXEL

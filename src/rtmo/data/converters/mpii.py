@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
-from rtmo.data.coco_json import missing, parse_json
+from rtmo.data.coco_json import parse_json
 from rtmo.data.converters.coco_content import image_entry, person_category, person_entry
+from rtmo.data.converters.matlab import read_variable, structs
 from rtmo.errors import InputError
 from rtmo.skeletons import MPII16
 
@@ -80,29 +79,19 @@ def _from_json(path: Path) -> Iterator[_Person]:
 
 def _from_matlab(path: Path) -> Iterator[_Person]:
     """People with a place, of the training images."""
-    if not path.is_file():
-        raise missing("input", path, "file")
-    try:
-        release = loadmat(path, squeeze_me=True, struct_as_record=False, variable_names=["RELEASE"])["RELEASE"]
-        images, is_training = np.atleast_1d(release.annolist), np.atleast_1d(release.img_train)
-    except (KeyError, AttributeError, ValueError, TypeError, NotImplementedError, MatReadError) as error:
-        raise InputError(f"{path}: not mpii_human_pose_v1_u12_1.mat, or cut short ({error})") from error
+    release = read_variable(path, "RELEASE", "mpii_human_pose_v1_u12_1.mat")
+    images, is_training = np.atleast_1d(release.annolist), np.atleast_1d(release.img_train)
     for image in images[is_training == 1]:
-        for person in _structs(image, "annorect"):
-            if _structs(person, "objpos"):
+        for person in structs(image, "annorect"):
+            if structs(person, "objpos"):
                 centre = (float(person.objpos.x), float(person.objpos.y))
                 yield _Person(image.image.name, centre, float(person.scale), _labeled(person))
 
 
 def _labeled(person: Any) -> list[tuple[float, float, int]]:
     joints = [_UNLABELED] * MPII16.num_keypoints
-    for poses in _structs(person, "annopoints"):
-        for point in _structs(poses, "point"):
+    for poses in structs(person, "annopoints"):
+        for point in structs(poses, "point"):
             hidden = str(getattr(point, "is_visible", "")) == "0"
             joints[int(point.id)] = (float(point.x), float(point.y), 1 if hidden else 2)
     return joints
-
-
-def _structs(parent: Any, field: str) -> list[Any]:
-    """What MATLAB keeps in a field: many structs, one, none ([]), or no such field."""
-    return [item for item in np.atleast_1d(getattr(parent, field, [])) if hasattr(item, "_fieldnames")]
