@@ -19,10 +19,8 @@ log = logging.getLogger(__name__)
 AREA_OF_BOX = 0.53
 
 _HOW_TO_GET = (
-    "COCO 2017 is at https://cocodataset.org/#download (train and val images, train/val annotations); unpack it to "
-    "coco/annotations/person_keypoints_{train,val}2017.json and coco/{train,val}2017/*.jpg below paths.data_dir, "
-    "or point paths.data_dir to the folder that holds coco/; conf/source says where other sets belong. "
-    "Nothing to download: data=synthetic"
+    "python -m rtmo.data get coco downloads COCO 2017 to coco/ below paths.data_dir, and other sets by their names; "
+    "or point paths.data_dir to the folder that holds coco/. Nothing to download: data=synthetic"
 )
 
 
@@ -85,7 +83,15 @@ def read_json(file: Path) -> dict[str, Any]:
         MissingDataError: If it does not exist.
         InputError: If it is not a COCO file with unique image and annotation ids.
     """
-    content = parse_json(file)
+    return check_content(file, parse_json(file))
+
+
+def check_content(file: Path, content: Any) -> dict[str, Any]:
+    """The content, if it has the parts of a COCO file, and ids that are unique and known.
+
+    Raises:
+        InputError: Otherwise.
+    """
     for field in ("images", "annotations", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(field), list):
             raise InputError(f"{file}: no list {field!r}; a COCO keypoint file has images, annotations and categories")

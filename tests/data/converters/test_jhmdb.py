@@ -87,9 +87,7 @@ def test_what_cannot_be_used_is_named(tmp_path, raw):
         read(tmp_path / "nowhere")
     file = raw / "joint_positions/walk/park/joint_positions.mat"
     savemat(file, {"pos_img": np.zeros((2, 14, 3))})
-    with pytest.raises(
-        InputError, match=r"park/joint_positions\.mat: pos_img must be 2 x 15 x frames, got \(2, 14, 3\)"
-    ):
+    with pytest.raises(InputError, match=r"park/joint_positions\.mat: pos_img must be 2 x 15 x frames, got \(2, 14"):
         read(raw)
     file.write_bytes(file.read_bytes()[:150])
     with pytest.raises(InputError, match=r"park/joint_positions\.mat: not a joint_positions\.mat of JHMDB"):

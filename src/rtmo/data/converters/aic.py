@@ -24,9 +24,7 @@ def read(path: Path, *, image_dir: Path | None = None) -> dict[str, Any]:
     Reference: https://github.com/AIChallenger/AI_Challenger_2017, and Wu et al., arXiv:1711.06475.
     """
     entries = parse_json(path)
-    if not isinstance(entries, list) or not all(
-        isinstance(entry, dict) and entry.keys() >= _FIELDS for entry in entries
-    ):
+    if not isinstance(entries, list) or not all(entry.keys() >= _FIELDS for entry in entries):
         raise InputError(
             f"{path}: not a list of images each with {', '.join(sorted(_FIELDS))}, as "
             "keypoint_train_annotations_20170909.json is; aic_train.json of mmpose is COCO's format already"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from rtmo.data.coco_json import AREA_OF_BOX
+from rtmo.data.coco_json import AREA_OF_BOX, check_content, pack_people
 from rtmo.errors import InputError
 from rtmo.skeletons import KeypointSet
 
@@ -78,6 +78,35 @@ def box_around(points: Sequence[Sequence[float]], margin: float, of_longer_side:
     low, high = np.min(points, axis=0), np.max(points, axis=0)
     pad = margin * (np.full(2, np.max(high - low)) if of_longer_side else high - low)
     return [*(low - pad).tolist(), *(high - low + 2 * pad).tolist()]
+
+
+def check_usable(path: Path, content: Mapping[str, Any]) -> None:
+    """Refuses what ``CocoPose`` would refuse of a file with this content.
+
+    Raises:
+        InputError: If an id, a box or a keypoint cannot be used; it names ``path``.
+    """
+    check_content(path, content)
+    joints = {category["id"]: tuple(category["keypoints"]) for category in content["categories"]}
+    names = tuple(dict.fromkeys(name for names in joints.values() for name in names))
+    every_joint = KeypointSet(name="all", joints=names, flip_pairs=(), limbs=(), oks_sigmas=(1.0,) * len(names))
+    pack_people(path, content["annotations"], joints, every_joint)
+
+
+def in_split(content: Mapping[str, Any], split: str, path: Path) -> dict[str, Any]:
+    """The images of a part, and who is in them.
+
+    Raises:
+        InputError: If no image is of that part.
+    """
+    images = [image for image in content["images"] if split in image.get("splits", ())]
+    if not images:
+        known = sorted({part for image in content["images"] for part in image.get("splits", ())})
+        parts = f"it may be {', '.join(known)}" if known else "its images are in no splits; leave split out"
+        raise InputError(f"split={split}: no image of {path} is in that part; {parts}")
+    ids = {image["id"] for image in images}
+    annotations = [entry for entry in content["annotations"] if entry["image_id"] in ids]
+    return {**content, "images": images, "annotations": annotations}
 
 
 def complete(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,8 +20,8 @@ def read(path: Path, *, image_dir: Path | None = None) -> dict[str, Any]:
     Frames that nobody has labeled are left out, as their people would pass for background. An ignore region becomes
     a crowd annotation with its outline. ``head_bottom`` and ``head_top`` are called neck and top_head, as CrowdPose
     does. The format flags a labeled joint 1 and does not say whether it is hidden; that is kept. A person without
-    a box gets the one that PoseTrack gives the others, that of its joints, 15 % wider on every side; without joints that
-    of its head.
+    a box gets the one that PoseTrack gives the others, that of its joints, 15 % wider on every side; without joints
+    that of its head.
 
     Raises:
         InputError: If there is no such file, one has another form, or two videos have an id in common.
