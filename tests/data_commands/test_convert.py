@@ -44,7 +44,7 @@ def test_a_part_of_a_set(tmp_path, monkeypatch, raw):
     content = convert("aic", raw, tmp_path / "out.json", split="2_train")
     assert [image["id"] for image in content["images"]] == [2]
     assert [entry["image_id"] for entry in content["annotations"]] == [2]
-    with pytest.raises(InputError, match="split=val: .* it may be 1_train, 2_test, 2_train"):
+    with pytest.raises(InputError, match=r"split=val: .* it may be 1_train, 2_test, 2_train"):
         convert("aic", raw, tmp_path / "out.json", split="val")
 
 
