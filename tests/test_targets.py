@@ -70,7 +70,7 @@ def test_the_number_of_keypoints_is_never_written_twice():
         "pathlib.Path",
         "functools.partial",
         "lightning.LightningModule.load_from_checkpoint",
-        "rtmo.data.coco_json.read_json",  # ours, but a function
+        "rtmo.data.coco_json.read_coco",  # ours, but a function
         "rtmo.config.os.system",
     ],
 )

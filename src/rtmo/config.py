@@ -18,6 +18,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from rtmo.config_data import expand
 from rtmo.config_errors import CONFIG_ERRORS, explain
 from rtmo.errors import InputError
 from rtmo.targets import build, check_targets, did_you_mean
@@ -64,7 +65,7 @@ def compose(config_name: str = "train", overrides: Sequence[str] = ()) -> DictCo
 
 
 def validate(cfg: DictConfig, config_name: str, keys: Collection[str]) -> dict[str, Any]:
-    """Resolves a composed config and checks every key of it, before anything is built.
+    """Writes out short forms, resolves a composed config and checks every key of it, before anything is built.
 
     Args:
         cfg: As composed.
@@ -78,6 +79,7 @@ def validate(cfg: DictConfig, config_name: str, keys: Collection[str]) -> dict[s
         InputError: If a key is unknown at any level, a value is missing or an interpolation points nowhere.
     """
     try:
+        expand(cfg, conf_dir() / "source")
         plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise InputError(explain(error)) from error

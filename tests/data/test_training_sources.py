@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rtmo.config import compose
-from rtmo.data.coco_pose import CocoPose
+from rtmo.data.raw_pose import RawPose
 from rtmo.errors import InputError
 from rtmo.skeletons import COCO17
 from rtmo.targets import build
@@ -76,4 +76,4 @@ def test_a_coco_file_is_no_list_of_mpii(shared_dir):
     folder = shared_dir / "data" / "samples"
     given = {"name": "mpii", "image_dir": folder / "coco", "skeleton": COCO17}
     with pytest.raises(InputError, match="not a list of people each with center, image"):
-        CocoPose(annotation_file=folder / "coco/test_coco.json", annotation_format="mpii", **given)
+        RawPose(annotation_file=folder / "coco/test_coco.json", annotation_format="mpii", **given)

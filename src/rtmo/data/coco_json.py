@@ -52,6 +52,21 @@ class People:
         return np.asarray((self.visibility > 0).any(axis=1))
 
 
+@dataclass(frozen=True)
+class RawAnnotations:
+    """A data set as its files have it, before any check.
+
+    Attributes:
+        file: What messages name.
+        image_dir: Folder that the ``file_name`` of each image is relative to.
+        content: Lists ``images``, ``annotations`` and ``categories`` in COCO's format, pixels counted from 0.
+    """
+
+    file: Path
+    image_dir: Path
+    content: dict[str, Any]
+
+
 class MissingDataError(InputError, FileNotFoundError):
     """A file or folder of a data set does not exist."""
 
@@ -76,25 +91,38 @@ def parse_json(file: Path) -> Any:
         raise InputError(f"{file}: not valid JSON ({error}); it may be cut short: copy or download it again") from error
 
 
-def read_json(file: Path) -> dict[str, Any]:
-    """The content of an annotation file.
+def read_coco(annotation_file: str | Path, image_dir: str | Path, first_pixel: int = 0) -> RawAnnotations:
+    """A COCO file as it is.
+
+    Args:
+        first_pixel: 1 for files that count pixels from 1, as MATLAB does.
 
     Raises:
         MissingDataError: If it does not exist.
-        InputError: If it is not a COCO file with unique image and annotation ids.
+        InputError: If it has not COCO's three lists.
     """
-    return check_content(file, parse_json(file))
-
-
-def check_content(file: Path, content: Any) -> dict[str, Any]:
-    """The content, if it has the parts of a COCO file, and ids that are unique and known.
-
-    Raises:
-        InputError: Otherwise.
-    """
+    file = Path(annotation_file)
+    content = parse_json(file)
     for field in ("images", "annotations", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(field), list):
             raise InputError(f"{file}: no list {field!r}; a COCO keypoint file has images, annotations and categories")
+    if first_pixel:
+        for annotation in content["annotations"]:
+            if bbox := annotation.get("bbox"):
+                annotation["bbox"] = [bbox[0] - first_pixel, bbox[1] - first_pixel, *bbox[2:]]
+            if flat := annotation.get("keypoints"):
+                annotation["keypoints"] = [
+                    value if place % 3 == 2 else value - first_pixel for place, value in enumerate(flat)
+                ]
+    return RawAnnotations(file, Path(image_dir), content)
+
+
+def check_content(file: Path, content: Mapping[str, Any]) -> None:
+    """Refuses entries without the needed fields, doubled ids and annotations of no image.
+
+    Raises:
+        InputError: At the first one.
+    """
     for field, kind, needed in (
         ("images", "image", ("id", "file_name")),
         ("annotations", "annotation", ("id", "image_id", "category_id", "bbox")),
@@ -107,7 +135,6 @@ def check_content(file: Path, content: Any) -> dict[str, Any]:
                 f"{file}: annotation {annotation['id']}: image_id {annotation['image_id']} is not among the images; "
                 "add the image or remove the annotation"
             )
-    return content
 
 
 def _check_entries(file: Path, entries: Sequence[Mapping[str, Any]], kind: str, needed: Sequence[str]) -> None:

@@ -1,23 +1,31 @@
-"""A data set in COCO's keypoint format."""
+"""Data sets in COCO's keypoint format, or read into it."""
 
+import functools
 import json
 import logging
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rtmo.data.coco_json import AREA_OF_BOX, MissingDataError, joints_by_category, missing, pack_people, read_json
-from rtmo.data.converters import CONVERTERS
+from rtmo.data.coco_json import (
+    AREA_OF_BOX,
+    MissingDataError,
+    RawAnnotations,
+    check_content,
+    joints_by_category,
+    missing,
+    pack_people,
+    read_coco,
+)
 from rtmo.data.image_file import check_complete, read_image
 from rtmo.data.regions import box_polygon, rasterize
 from rtmo.data.source import PoseSource
 from rtmo.errors import InputError
 from rtmo.skeletons import KeypointSet, keypoint_set
-from rtmo.targets import did_you_mean
 from rtmo.types import Sample
 
 log = logging.getLogger(__name__)
@@ -26,22 +34,22 @@ log = logging.getLogger(__name__)
 _CHECKED_AT_ONCE = 5000
 
 
-class CocoPose(PoseSource):
-    """Images and people of a COCO keypoint file.
+class AnnotatedImages(PoseSource):
+    """Images and people of annotations in COCO's format, whatever file they were read from.
 
     Every annotation of a category with joints is a person of the sample, crowds and people without keypoints included;
     transforms drop those without a labeled joint. Joints are brought into the order of ``skeleton`` by name. Files and
     annotations are checked here, so that training does not stop hours later.
 
+    Subclasses give the arguments of ``read`` to their constructor; that tells commands how to read a data set of
+    theirs without these checks.
+
     Args:
         name: How logs and errors refer to the set.
-        annotation_file: COCO JSON with images, annotations and categories, or what ``annotation_format`` reads.
-        image_dir: Folder that the ``file_name`` of each image is relative to.
+        raw: Reads the annotations; called again when the ground truth is asked for, rather than kept in memory.
         skeleton: The joints wanted.
         joints: Joint names in the order of the annotations, or the name of a built-in keypoint set, where the file
             does not list them or calls them otherwise.
-        annotation_format: ``coco``, or a name in ``rtmo.data.converters``: then nothing has to be converted first.
-        first_pixel: 1 for COCO files that count pixels from 1, as MATLAB does; readers of other formats see to it.
         drop_empty: Leave out images without any person: for training, not for validation.
         image_ids: Only these images.
         min_area: Only images with labeled people, none of them smaller than this, px^2 (COCO: medium from 32^2 on).
@@ -52,29 +60,24 @@ class CocoPose(PoseSource):
         InputError: If an annotation cannot be used, an image file is cut short, or no image remains.
     """
 
+    read: Callable[..., RawAnnotations]
+
     def __init__(
         self,
         *,
         name: str,
-        annotation_file: str | Path,
-        image_dir: str | Path,
+        raw: Callable[[], RawAnnotations],
         skeleton: KeypointSet,
         joints: Sequence[str] | str | None = None,
-        annotation_format: str = "coco",
-        first_pixel: int = 0,
         drop_empty: bool = True,
         image_ids: Sequence[int] | None = None,
         min_area: float | None = None,
         max_images: int | None = None,
     ) -> None:
-        self.name, self.skeleton = name, skeleton
-        self._file, self._image_dir = Path(annotation_file), Path(image_dir)
-        self._format, self._first_pixel = annotation_format, first_pixel
-        if self._format not in ("coco", *CONVERTERS):
-            raise InputError(
-                f"annotation_format={self._format}: no such format; {did_you_mean(self._format, ('coco', *CONVERTERS))}"
-            )
-        content = self._read()
+        self.name, self.skeleton, self._raw = name, skeleton, raw
+        read = raw()
+        self._file, self._image_dir, content = read.file, read.image_dir, read.content
+        check_content(self._file, content)
         joints = keypoint_set(joints).joints if isinstance(joints, str) else joints
         self._joints = joints_by_category(self._file, content["categories"], joints, skeleton)
         annotations = self._of_people(content["annotations"])
@@ -134,7 +137,7 @@ class CocoPose(PoseSource):
         Where joints come in another order or set, keypoints follow ``skeleton`` with 0, 0, 0 for missing joints; fields
         the evaluation needs (area, iscrowd, num_keypoints) are filled in where the file lacks them.
         """
-        content = self._read()
+        content = self._raw().content
         wanted = set(self._image_ids.tolist())
         categories = [category for category in content["categories"] if category["id"] in self._joints]
         annotations = self._of_people(content["annotations"])
@@ -144,19 +147,6 @@ class CocoPose(PoseSource):
             "annotations": [self._evaluable(entry) for entry in annotations if entry["image_id"] in wanted],
             "categories": [{**category, "keypoints": list(self.skeleton.joints)} for category in categories],
         }
-
-    def _read(self) -> dict[str, Any]:
-        """The file's content, with pixels counted from 0."""
-        content = read_json(self._file) if self._format == "coco" else CONVERTERS[self._format](self._file)
-        if self._first_pixel:
-            for annotation in content["annotations"]:
-                x, y, *size = annotation["bbox"]
-                annotation["bbox"] = [x - self._first_pixel, y - self._first_pixel, *size]
-                if flat := annotation.get("keypoints"):
-                    annotation["keypoints"] = [
-                        value if place % 3 == 2 else value - self._first_pixel for place, value in enumerate(flat)
-                    ]
-        return content
 
     def _of_people(self, annotations: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         return [annotation for annotation in annotations if annotation["category_id"] in self._joints]
@@ -234,6 +224,37 @@ class CocoPose(PoseSource):
                 f"{self._image_dir / self._file_names[index]}: {height} x {width} px, but {self._file} says "
                 f"{expected[0]} x {expected[1]} (height x width, before any EXIF rotation); correct either"
             )
+
+
+class CocoPose(AnnotatedImages):
+    """A COCO keypoint file; see ``coco_json.read_coco`` and ``AnnotatedImages`` for the arguments."""
+
+    read = staticmethod(read_coco)
+
+    def __init__(
+        self,
+        *,
+        annotation_file: str | Path,
+        image_dir: str | Path,
+        first_pixel: int = 0,
+        name: str,
+        skeleton: KeypointSet,
+        joints: Sequence[str] | str | None = None,
+        drop_empty: bool = True,
+        image_ids: Sequence[int] | None = None,
+        min_area: float | None = None,
+        max_images: int | None = None,
+    ) -> None:
+        super().__init__(
+            raw=functools.partial(self.read, annotation_file, image_dir, first_pixel),
+            name=name,
+            skeleton=skeleton,
+            joints=joints,
+            drop_empty=drop_empty,
+            image_ids=image_ids,
+            min_area=min_area,
+            max_images=max_images,
+        )
 
 
 def _rows_by_image(image_ids: np.ndarray) -> dict[int, np.ndarray]:

@@ -10,6 +10,7 @@ import numpy as np
 from rtmo.data.coco_pose import CocoPose
 from rtmo.data.converters import CONVERTERS
 from rtmo.data.converters.coco_content import complete
+from rtmo.data.raw_pose import RawPose
 from rtmo.skeletons import KEYPOINT_SETS
 from rtmo.types import Sample
 
@@ -49,7 +50,7 @@ def loaded(tmp_path: Path, name: str, skeleton: str, raw: Path, image_dir: Path)
     file.write_text(json.dumps(content))
     given = {"name": name, "image_dir": image_dir, "skeleton": KEYPOINT_SETS[skeleton], "drop_empty": False}
     source = CocoPose(annotation_file=file, **given)
-    direct = CocoPose(annotation_file=raw, annotation_format=name, **given)
+    direct = RawPose(annotation_file=raw, annotation_format=name, **given)
     samples = [source.load(index) for index in range(len(source))]
     for index, sample in enumerate(samples):
         other = direct.load(index)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from rtmo.data.coco_json import read_json
+from rtmo.data.coco_json import check_content, read_coco
 from rtmo.data.converters.coco_content import image_entry, person_category, person_entry
 from rtmo.errors import InputError
 from rtmo.skeletons import HALPE136
@@ -22,7 +22,8 @@ def read(path: Path, *, image_dir: Path | None = None) -> dict[str, Any]:
 
     Reference: https://github.com/Fang-Haoshu/Halpe-FullBody.
     """
-    content = read_json(path)
+    content = read_coco(path, path.parent).content
+    check_content(path, content)
     people = [entry for entry in content["annotations"] if entry["category_id"] == 1]
     return {
         "images": [
