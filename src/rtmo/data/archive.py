@@ -1,4 +1,4 @@
-"""Unpacks archives that were downloaded: nothing outside the folder, no links, and what is there already is not redone."""
+"""Unpacks archives: nothing outside the folder, no links, and nothing a second time."""
 
 import gzip
 import shutil
@@ -19,7 +19,7 @@ _DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, gzip.BadGzipFile, 
 class _Member(NamedTuple):
     name: str
     size: int
-    is_file: bool  # neither folder, link nor device
+    is_file: bool  # neither link nor device; folders are no members
     stream: IO[bytes] | None
 
 
@@ -27,7 +27,7 @@ def unpack(archive: Path, folder: Path, members: str = "*", flat: bool = False) 
     """Unpacks a .zip, .tar or .tar.gz.
 
     A file gets its name when it is whole, and one that is there with the size it has in the archive is left alone: what
-    was broken off goes on where it stopped.
+    was broken off goes on where it stopped. The CRCs of a zip are verified.
 
     Args:
         folder: Made if it does not exist.
@@ -35,53 +35,72 @@ def unpack(archive: Path, folder: Path, members: str = "*", flat: bool = False) 
         flat: Leave out the folders of the archive.
 
     Returns:
-        How many files of the archive are in the folder now.
+        How many of these files there are.
 
     Raises:
-        InputError: If the archive is damaged, a member is a link, a device or would leave the folder, or the disk is
-            too small.
+        InputError: If the archive is damaged or has no such file, a member is a link, a device or would leave the
+            folder, or the disk is too small.
     """
-    read = _zipped if zipfile.is_zipfile(archive) else _tarred
     count = 0
     try:
-        _check_room(archive, folder, members)
-        for member in read(archive):
+        for member in _members(archive, folder):
             if fnmatchcase(PurePosixPath(member.name).name, members):
                 _write(member, _place(archive, member, folder, flat))
                 count += 1
     except _DAMAGED as error:
         raise InputError(f"{archive}: damaged ({error}); delete it and get it again") from error
     except OSError as error:
-        raise InputError(
-            f"{archive}: cannot be unpacked to {folder} ({error}); make room, or permit writing"
-        ) from error
+        fix = "make room there, or permit writing"
+        raise InputError(f"{archive}: cannot be unpacked to {folder} ({error}); {fix}") from error
+    if not count:
+        raise InputError(f"{archive}: holds no file {members}; it may be another version: look into it")
     return count
 
 
-def _zipped(archive: Path) -> Iterator[_Member]:
-    """Members of a zip; reading one to its end checks its CRC."""
-    with zipfile.ZipFile(archive) as file:
-        for info in file.infolist():
-            kind = stat.S_IFMT(info.external_attr >> 16)
-            if not info.is_dir():
-                with file.open(info) as stream:
-                    yield _Member(info.filename, info.file_size, kind in (0, stat.S_IFREG), stream)
+def check_room(folder: Path, needed: int, purpose: str) -> None:
+    """Refuses a folder whose disk has too little room.
+
+    Args:
+        folder: May not exist yet.
+        needed: Bytes.
+        purpose: For the message, after "are needed".
+
+    Raises:
+        InputError: If so.
+    """
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    free = shutil.disk_usage(there).free
+    if free < needed:
+        raise InputError(
+            f"{folder}: {needed / 1e9:.1f} GB are needed {purpose}, and {free / 1e9:.1f} GB are free; make room, or "
+            "set paths.data_dir to another disk"
+        )
 
 
-def _tarred(archive: Path) -> Iterator[_Member]:
-    with tarfile.open(archive) as file:
-        for info in file:
-            if not info.isdir():
-                yield _Member(info.name, info.size, info.isreg(), file.extractfile(info) if info.isreg() else None)
+def _members(archive: Path, folder: Path) -> Iterator[_Member]:
+    if not zipfile.is_zipfile(archive):
+        with tarfile.open(archive) as tar:
+            for entry in tar:
+                if not entry.isdir():
+                    stream = tar.extractfile(entry) if entry.isreg() else None
+                    yield _Member(entry.name, entry.size, entry.isreg(), stream)
+        return
+    with zipfile.ZipFile(archive) as packed:
+        entries = [entry for entry in packed.infolist() if not entry.is_dir()]
+        missing = [entry.file_size for entry in entries if not (folder / entry.filename).exists()]
+        check_room(folder, sum(missing), f"to unpack {archive.name}")  # a tar tells only at its end
+        for entry in entries:
+            kind = stat.S_IFMT(entry.external_attr >> 16)
+            with packed.open(entry) as stream:
+                yield _Member(entry.filename, entry.file_size, kind in (0, stat.S_IFREG), stream)
 
 
 def _place(archive: Path, member: _Member, folder: Path, flat: bool) -> Path:
-    """Where a member belongs."""
     if not member.is_file:
-        raise InputError(f"{archive}: {member.name} is a link or a device, which no data set has; get it elsewhere")
+        raise InputError(f"{archive}: {member.name} is a link or a device, which no data set needs; get it elsewhere")
     place = folder / (PurePosixPath(member.name).name if flat else member.name)
     if not place.resolve().is_relative_to(folder.resolve()):
-        raise InputError(f"{archive}: {member.name} would be written outside {folder}; get the archive elsewhere")
+        raise InputError(f"{archive}: {member.name} would be written outside {folder}; get it elsewhere")
     return place
 
 
@@ -93,37 +112,3 @@ def _write(member: _Member, place: Path) -> None:
     with part.open("wb") as file:
         shutil.copyfileobj(member.stream, file, 1 << 20)
     part.replace(place)
-
-
-def _check_room(archive: Path, folder: Path, members: str) -> None:
-    """Refuses before the disk is full. What a tar holds is known at its end only: there at least its own size counts."""
-    needed = archive.stat().st_size
-    if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as file:
-            wanted = [info for info in file.infolist() if fnmatchcase(PurePosixPath(info.filename).name, members)]
-            needed = sum(info.file_size for info in wanted)
-    check_room(folder, needed - _held(folder), f"to unpack {archive.name}")
-
-
-def _held(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder.is_dir() else 0
-
-
-def check_room(folder: Path, needed: int, purpose: str) -> None:
-    """Refuses a folder whose disk has too little room.
-
-    Args:
-        folder: May not exist yet.
-        needed: Bytes.
-        purpose: For the message.
-
-    Raises:
-        InputError: If so.
-    """
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    free = shutil.disk_usage(there).free
-    if free < needed:
-        raise InputError(
-            f"{folder}: {needed / 1e9:.1f} GB are needed {purpose}, {free / 1e9:.1f} GB are free; make room, or set "
-            "paths.data_dir to another disk"
-        )
