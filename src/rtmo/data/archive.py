@@ -43,7 +43,7 @@ def unpack(archive: Path, folder: Path, members: str = "*", flat: bool = False) 
     """
     count = 0
     try:
-        for member in _members(archive, folder):
+        for member in _of_zip(archive, folder) if zipfile.is_zipfile(archive) else _of_tar(archive):
             if fnmatchcase(PurePosixPath(member.name).name, members):
                 _write(member, _place(archive, member, folder, flat))
                 count += 1
@@ -77,21 +77,22 @@ def check_room(folder: Path, needed: int, purpose: str) -> None:
         )
 
 
-def _members(archive: Path, folder: Path) -> Iterator[_Member]:
-    if not zipfile.is_zipfile(archive):
-        with tarfile.open(archive) as tar:
-            for entry in tar:
-                if not entry.isdir():
-                    stream = tar.extractfile(entry) if entry.isreg() else None
-                    yield _Member(entry.name, entry.size, entry.isreg(), stream)
-        return
-    with zipfile.ZipFile(archive) as packed:
-        entries = [entry for entry in packed.infolist() if not entry.is_dir()]
-        missing = [entry.file_size for entry in entries if not (folder / entry.filename).exists()]
-        check_room(folder, sum(missing), f"to unpack {archive.name}")  # a tar tells only at its end
+def _of_tar(archive: Path) -> Iterator[_Member]:
+    with tarfile.open(archive) as file:
+        for entry in file:
+            if not entry.isdir():
+                stream = file.extractfile(entry) if entry.isreg() else None
+                yield _Member(entry.name, entry.size, entry.isreg(), stream)
+
+
+def _of_zip(archive: Path, folder: Path) -> Iterator[_Member]:
+    with zipfile.ZipFile(archive) as file:
+        entries = [entry for entry in file.infolist() if not entry.is_dir()]
+        absent = [entry.file_size for entry in entries if not (folder / entry.filename).exists()]
+        check_room(folder, sum(absent), f"to unpack {archive.name}")  # a tar tells only at its end
         for entry in entries:
             kind = stat.S_IFMT(entry.external_attr >> 16)
-            with packed.open(entry) as stream:
+            with file.open(entry) as stream:
                 yield _Member(entry.filename, entry.file_size, kind in (0, stat.S_IFREG), stream)
 
 

@@ -29,7 +29,8 @@ def read(path: Path, *, image_dir: Path | None = None) -> dict[str, Any]:
             f"{path}: not a list of images each with {', '.join(sorted(_FIELDS))}, as "
             "keypoint_train_annotations_20170909.json is; aic_train.json of mmpose is COCO's format already"
         )
-    images, people = [], []
+    images: list[dict[str, Any]] = []
+    people: list[dict[str, Any]] = []
     for number, entry in enumerate(entries, start=1):
         images.append(image_entry(number, f"{entry['image_id']}.jpg", image_dir))
         for name, flat in entry["keypoint_annotations"].items():

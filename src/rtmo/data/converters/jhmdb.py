@@ -35,7 +35,8 @@ def read(path: Path, *, image_dir: Path | None = None) -> dict[str, Any]:
     if not files:
         raise InputError(f"{path}: holds no joint_positions/<action>/<clip>/joint_positions.mat; unpack it there")
     parts = _parts_by_clip(path)
-    images, people = [], []
+    images: list[dict[str, Any]] = []
+    people: list[dict[str, Any]] = []
     for file in files:
         action, clip = file.parts[-3:-1]
         for frame, joints in enumerate(_joints(file), start=1):
