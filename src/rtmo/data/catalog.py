@@ -83,7 +83,7 @@ SETS = {entry.name: entry for entry in (
         ),
     ),
     DataSet(
-        "crowdpose", "crowdpose", "https://github.com/Jeff-sjtu/CrowdPose", "none given; ask its authors",
+        "crowdpose", "crowdpose", "https://github.com/Jeff-sjtu/CrowdPose", "its page names none",
         archives=(
             _converted("crowdpose", "mmpose_crowdpose_*.json",
                        *(f"mmpose_crowdpose_{part}.json" for part in ("train", "val", "trainval", "test"))),
@@ -93,7 +93,7 @@ download the images from https://drive.google.com/file/d/1VprytECcLtU4tKP32SYi_7
 unpack them to {data_dir}/crowdpose, so that there is {data_dir}/crowdpose/images/100000.jpg"""),),
     ),
     DataSet(
-        "aic", "aic", "https://github.com/AIChallenger/AI_Challenger_2017", "for research; its terms ask for consent",
+        "aic", "aic", "https://github.com/AIChallenger/AI_Challenger_2017", "see its page",
         archives=(_converted("aic", "aic_*.json", "aic_train.json", "aic_val.json"),),
         by_hand=(ByHand((
             "aic/ai_challenger_keypoint_train_20170902/keypoint_train_images_20170902",
@@ -113,7 +113,7 @@ annotations of AI Challenger itself, in place of mmpose's: python -m rtmo.data c
         ),
     ),
     DataSet(
-        "jhmdb", "jhmdb", "http://jhmdb.is.tue.mpg.de", "of its page, which may ask to register",
+        "jhmdb", "jhmdb", "http://jhmdb.is.tue.mpg.de", "see its page, which may ask to register",
         archives=(
             _converted("jhmdb", "Sub*.json",
                        *(f"Sub{split}_{part}.json" for split in "123" for part in ("train", "test"))),
@@ -121,7 +121,7 @@ annotations of AI Challenger itself, in place of mmpose's: python -m rtmo.data c
         ),
     ),
     DataSet(
-        "halpe", "halpe", "https://github.com/Fang-Haoshu/Halpe-FullBody", "of its page; images of HICO-DET and COCO",
+        "halpe", "halpe", "https://github.com/Fang-Haoshu/Halpe-FullBody", "see its page, and those of HICO-DET and COCO",
         by_hand=(
             ByHand(("halpe/annotations/halpe_train_v1.json", "halpe/annotations/halpe_val_v1.json"), """\
 download the annotations to {data_dir}/halpe/annotations (a browser: Google asks)
@@ -134,7 +134,7 @@ unpack it to {data_dir}/halpe, so that there is {data_dir}/halpe/hico_20160224_d
         ),
     ),
     DataSet(
-        "posetrack18", "posetrack18", "https://posetrack.net", "of its page, for non-commercial research",
+        "posetrack18", "posetrack18", "https://posetrack.net", "see its page",
         archives=(_converted("posetrack18", "posetrack18_*.json", "posetrack18_train.json", "posetrack18_val.json"),),
         by_hand=(ByHand(("posetrack18/images/train", "posetrack18/images/val"), """\
 register at https://posetrack.net/users/download.php and download posetrack18_images.tar.aa to .ar
@@ -142,7 +142,7 @@ unpack them to {data_dir}/posetrack18: cat posetrack18_images.tar.a* | tar -x -C
 annotations of PoseTrack itself, in place of mmpose's: python -m rtmo.data convert from=posetrack18 ..."""),),
     ),
     DataSet(
-        "ochuman", "ochuman", "https://github.com/liruilong940607/OCHumanApi", "of its page; it asks to fill in a form",
+        "ochuman", "ochuman", "https://github.com/liruilong940607/OCHumanApi", "see its page, which asks to fill in a form",
         by_hand=(ByHand((
             *(f"ochuman/annotations/ochuman_coco_format_{part}_range_0.00_1.00.json" for part in ("val", "test")),
             "ochuman/images",
