@@ -43,10 +43,9 @@ def unpack(archive: Path, folder: Path, members: str = "*", flat: bool = False) 
     """
     count = 0
     try:
-        for member in _of_zip(archive, folder) if zipfile.is_zipfile(archive) else _of_tar(archive):
-            if fnmatchcase(PurePosixPath(member.name).name, members):
-                _write(member, _place(archive, member, folder, flat))
-                count += 1
+        for member in _of_zip(archive, folder, members) if zipfile.is_zipfile(archive) else _of_tar(archive, members):
+            _write(member, _place(archive, member, folder, flat))
+            count += 1
     except _DAMAGED as error:
         raise InputError(f"{archive}: damaged ({error}); delete it and get it again") from error
     except OSError as error:
@@ -77,17 +76,21 @@ def check_room(folder: Path, needed: int, purpose: str) -> None:
         )
 
 
-def _of_tar(archive: Path) -> Iterator[_Member]:
+def _is_wanted(name: str, members: str) -> bool:
+    return fnmatchcase(PurePosixPath(name).name, members)
+
+
+def _of_tar(archive: Path, members: str) -> Iterator[_Member]:
     with tarfile.open(archive) as file:
         for entry in file:
-            if not entry.isdir():
+            if not entry.isdir() and _is_wanted(entry.name, members):
                 stream = file.extractfile(entry) if entry.isreg() else None
                 yield _Member(entry.name, entry.size, entry.isreg(), stream)
 
 
-def _of_zip(archive: Path, folder: Path) -> Iterator[_Member]:
+def _of_zip(archive: Path, folder: Path, members: str) -> Iterator[_Member]:
     with zipfile.ZipFile(archive) as file:
-        entries = [entry for entry in file.infolist() if not entry.is_dir()]
+        entries = [entry for entry in file.infolist() if not entry.is_dir() and _is_wanted(entry.filename, members)]
         absent = [entry.file_size for entry in entries if not (folder / entry.filename).exists()]
         check_room(folder, sum(absent), f"to unpack {archive.name}")  # a tar tells only at its end
         for entry in entries:

@@ -121,7 +121,7 @@ annotations of AI Challenger itself, in place of mmpose's: python -m rtmo.data c
         ),
     ),
     DataSet(
-        "halpe", "halpe", "https://github.com/Fang-Haoshu/Halpe-FullBody", "see its page, and those of HICO-DET and COCO",
+        "halpe", "halpe", "https://github.com/Fang-Haoshu/Halpe-FullBody", "see its page, HICO-DET's and COCO's",
         by_hand=(
             ByHand(("halpe/annotations/halpe_train_v1.json", "halpe/annotations/halpe_val_v1.json"), """\
 download the annotations to {data_dir}/halpe/annotations (a browser: Google asks)
@@ -142,7 +142,7 @@ unpack them to {data_dir}/posetrack18: cat posetrack18_images.tar.a* | tar -x -C
 annotations of PoseTrack itself, in place of mmpose's: python -m rtmo.data convert from=posetrack18 ..."""),),
     ),
     DataSet(
-        "ochuman", "ochuman", "https://github.com/liruilong940607/OCHumanApi", "see its page, which asks to fill in a form",
+        "ochuman", "ochuman", "https://github.com/liruilong940607/OCHumanApi", "see its page; it asks to fill in a form",
         by_hand=(ByHand((
             *(f"ochuman/annotations/ochuman_coco_format_{part}_range_0.00_1.00.json" for part in ("val", "test")),
             "ochuman/images",
