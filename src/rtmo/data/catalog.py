@@ -142,7 +142,7 @@ unpack them to {data_dir}/posetrack18: cat posetrack18_images.tar.a* | tar -x -C
 annotations of PoseTrack itself, in place of mmpose's: python -m rtmo.data convert from=posetrack18 ..."""),),
     ),
     DataSet(
-        "ochuman", "ochuman", "https://github.com/liruilong940607/OCHumanApi", "see its page; it asks to fill in a form",
+        "ochuman", "ochuman", "https://github.com/liruilong940607/OCHumanApi", "see its page; it asks for a form",
         by_hand=(ByHand((
             *(f"ochuman/annotations/ochuman_coco_format_{part}_range_0.00_1.00.json" for part in ("val", "test")),
             "ochuman/images",
@@ -152,7 +152,7 @@ put ochuman_coco_format_{{val,test}}_range_0.00_1.00.json into {data_dir}/ochuma
 unpack the images (667 MB) to {data_dir}/ochuman, so that there is {data_dir}/ochuman/images/000001.jpg"""),),
     ),
     DataSet(
-        "humanart", "HumanArt", "https://idea-research.github.io/HumanArt", "non-commercial; it asks to fill in a form",
+        "humanart", "HumanArt", "https://idea-research.github.io/HumanArt", "non-commercial; it asks for a form",
         by_hand=(ByHand(("HumanArt/annotations/validation_humanart.json", "HumanArt/images"), """\
 fill in https://forms.gle/UVv1GiNJNQsE4qif7: the links come by e-mail
 put validation_humanart.json into {data_dir}/HumanArt/annotations
