@@ -13,7 +13,7 @@ from rtmo.errors import InputError
 from rtmo.skeletons import JHMDB15
 
 _FIRST_PIXEL = 1  # made with MATLAB
-_MARGIN = 0.1  # of the longer side of the joints' box: within 5 px of the boxes of the bodies' outlines
+_MARGIN = 0.1  # of the longer side of the joints' box: within 7 px of the boxes of the bodies' outlines
 _PARTS = {"1": "train", "2": "test"}  # lists flag a clip 0 that they leave out
 _LISTS = {"splits": "", "sub_splits": "sub"}  # folders of lists: all clips, and those that show the whole body
 
