@@ -2,7 +2,6 @@ import pytest
 from small_coco import content, write
 
 from rtmo.data.described import data_sets, joint_names, read
-from rtmo.data.mpii import read_mpii
 from rtmo.errors import InputError
 from rtmo.skeletons import AIC14, COCO17
 
@@ -20,8 +19,8 @@ def test_a_set_is_read_with_those_arguments_that_reading_takes(tmp_path):
     raw = read(node, "data.train", COCO17)
     assert raw is not None
     assert (raw.file, str(raw.image_dir), len(raw.content["annotations"])) == (file, "x", 2)
-    with pytest.raises(InputError, match=f"not a list of people each with .* as {read_mpii.__name__[5:]}"):
-        read({**node, "_target_": "rtmo.data.mpii.MpiiPose"}, "data.train", COCO17)
+    with pytest.raises(InputError, match="annotation_format=b: no such format"):
+        read({**node, "_target_": "rtmo.data.raw_pose.RawPose", "annotation_format": "b"}, "data.train", COCO17)
     assert read({"_target_": "rtmo.data.synthetic.source.SyntheticPeople"}, "data.train", COCO17) is None
 
 

@@ -2,12 +2,14 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 from small_coco import content, write
 
 from rtmo.data.__main__ import COMMANDS
 from rtmo.data.coco_pose import CocoPose
+from rtmo.data_commands.check import overrides
 from rtmo.skeletons import COCO17
 from rtmo.subcommands import run
 
@@ -103,7 +105,7 @@ def test_faults_are_rows_with_fixes_and_copies_train(data, custom, tmp_path):
         assert path.read_bytes() == before
     words = stdout.partition("to train on them: ")[2].split()
     assert words == [
-        f"data.{split}.annotation_file={tmp_path / split / 'people.fixed.json'}" for split in ("train", "val")
+        f"++data.{split}.annotation_file={tmp_path / split / 'people.fixed.json'}" for split in ("train", "val")
     ]
     assert "1 annotations given a new id" in stdout
     code, stdout, _ = data("check", *custom, *words)
@@ -138,20 +140,48 @@ def test_what_cannot_be_read_is_a_row_and_the_rest_is_checked(data, custom, tmp_
     assert len(stderr.splitlines()) == 1
 
 
-def test_members_of_a_mixture_are_checked_by_name(data, tmp_path):
+def test_members_of_a_mixture_are_checked_by_name_and_copies_of_them_train(data, tmp_path):
     folder = tmp_path / "coco"
     for split, first in (("train2017", 0), ("val2017", 50)):
         described = write(tmp_path / split, content(2, first))
+        plant(tmp_path, split, spoil_one)
         (folder / "annotations").mkdir(parents=True, exist_ok=True)
         described.rename(folder / "annotations" / f"person_keypoints_{split}.json")
         (tmp_path / split / "images").rename(folder / split)
-    code, stdout, stderr = data(
-        *("check", "data=mixture", "data.sources={coco_train: 1}", f"paths.data_dir={tmp_path}", "images=none")
-    )
-    assert (code, stderr) == (0, "")
-    for key in ("train.sources.coco_train", "val"):
+    words = [
+        *("check", "data=mixture", "data.sources={coco_train: 1}", "data.val_sources=[coco_val]"),
+        *(f"paths.data_dir={tmp_path}", "images=none"),
+    ]
+    code, stdout, _ = data(*words, "--fix", "overwrite=true", "output_dir=copies")
+    assert code == 2
+    for key in ("train.sources.coco_train", "val", "more_val.coco_val"):
         assert f"data.{key} coco_" in stdout
     assert "(0 opened)" in stdout
+    code, stdout, stderr = data(*words, *stdout.partition("to train on them: ")[2].split())
+    assert (code, stderr) == (0, "")
+    assert "copies/person_keypoints_train2017.fixed.json" in stdout
+    assert "copies/person_keypoints_val2017.more_val.coco_val.fixed.json" in stdout
+
+
+def spoil_one(described):
+    described["annotations"][1]["id"] = 1
+
+
+def test_a_copy_of_another_format_is_named_with_its_class():
+    node = {"_target_": "rtmo.data.raw_pose.RawPose", "name": "a", "annotation_file": "b", "annotation_format": "mpii"}
+    assert overrides("data.val", node, Path("c.json"), Path("images")) == [
+        "++data.val.annotation_file=c.json",
+        "~data.val.annotation_format",
+        "++data.val._target_=rtmo.data.coco_pose.CocoPose",
+    ]
+    jhmdb = {"_target_": "rtmo.data.coco_pose.CocoPose", "annotation_file": "b", "first_pixel": 1}
+    assert overrides("data.val", jhmdb, Path("c.json"), Path("images")) == [
+        "++data.val.annotation_file=c.json",
+        "++data.val.first_pixel=0",
+    ]
+    assert overrides("data.val", {"_target_": "Folder", "root": "x"}, Path("c.json"), Path("images")) == [
+        *("data=custom", "data.val.annotation_file=c.json", "data.val.image_dir=images")
+    ]
 
 
 def test_drawn_people_need_no_check(data):

@@ -1,5 +1,6 @@
 """Faults of data sets, found before training: ``python -m rtmo.data check``; ``--help`` lists what can be set."""
 
+import inspect
 import json
 from collections import Counter
 from collections.abc import Mapping
@@ -21,9 +22,9 @@ from rtmo.data.doctor.images import open_images, wanted_images
 from rtmo.data.doctor.repair import repaired, write_copy
 from rtmo.errors import InputError
 from rtmo.skeletons import KeypointSet, keypoint_set
-from rtmo.targets import locate
 from rtmo.train import KEYS as TRAIN_KEYS
 
+TARGET, COCO_POSE = "_target_", f"{CocoPose.__module__}.{CocoPose.__qualname__}"
 KEYS = TRAIN_KEYS | {"images", "output", "fix", "output_dir", "overwrite"}
 DEPTHS = ("decode", "header", "none")
 COLOURS = {"error": "red", "warning": "yellow", "info": "dim"}
@@ -175,7 +176,7 @@ class Copy:
 
     file: Path
     done: Counter[str]
-    overrides: str
+    overrides: list[str]
 
 
 def write_copies(checked: Mapping[str, Checked], output_dir: Path | None, overwrite: bool) -> list[Copy]:
@@ -189,32 +190,32 @@ def write_copies(checked: Mapping[str, Checked], output_dir: Path | None, overwr
         InputError: If one would replace a file, or no image would be left.
     """
     files = Counter(one.data.raw.file for one in checked.values() if one.data is not None)
+    repairable = {key for key, one in checked.items() if any(finding.rule.repair for finding in one.findings)}
     copies = []
     for key, one in checked.items():
-        if one.data is None or not any(finding.rule.repair for finding in one.findings):
+        # a folder is train and val at once: where one of them has a copy, the other needs one as well
+        if one.data is None or not (key in repairable or (repairable and "annotation_file" not in one.node)):
             continue
         original = one.data.raw.file
-        stem = original.stem if files[original] == 1 else f"{original.stem}.{key}"  # one file for train and val
+        stem = original.stem if files[original] == 1 else f"{original.stem}.{key}"
         file = (output_dir or original.parent) / f"{stem}.fixed.json"
         content, done = repaired(one.data, one.held_out)
         write_copy(content, file, overwrite)
-        copies.append(Copy(file, done, overrides(key, one, file)))
+        copies.append(Copy(file, done, overrides(f"data.{key}", one.node, file, one.data.raw.image_dir)))
     return copies
 
 
-def overrides(key: str, one: Checked, file: Path) -> str:
+def overrides(key: str, node: Node, file: Path, image_dir: Path) -> list[str]:
     """What the command line says to train on a copy instead."""
-    assert one.data is not None
-    target = locate(one.node["_target_"], key)
-    given = {"annotation_file": file, "image_dir": one.data.raw.image_dir}
-    if not issubclass(target, CocoPose):  # type: ignore[arg-type]
-        return " ".join(["data=custom", *(f"data.{key}.{name}={path}" for name, path in given.items())])
-    words = [f"data.{key}.annotation_file={file}"]
-    if target is not CocoPose:
-        words.append(f"data.{key}._target_={CocoPose.__module__}.{CocoPose.__qualname__}")
-    if one.node.get("first_pixel"):
-        words.append(f"data.{key}.first_pixel=0")
-    return " ".join(words)
+    if "annotation_file" not in node:
+        return ["data=custom", f"{key}.annotation_file={file}", f"{key}.image_dir={image_dir}"]
+    accepted = inspect.signature(CocoPose).parameters
+    words = [f"++{key}.annotation_file={file}", *(f"~{key}.{name}" for name in node if name not in (*accepted, TARGET))]
+    if node[TARGET] != COCO_POSE:
+        words.append(f"++{key}.{TARGET}={COCO_POSE}")
+    if node.get("first_pixel"):
+        words.append(f"++{key}.first_pixel=0")
+    return words
 
 
 def print_copies(console: Console, copies: list[Copy]) -> None:
@@ -225,7 +226,8 @@ def print_copies(console: Console, copies: list[Copy]) -> None:
         changes = ", ".join(f"{number} {what}" for what, number in copy.done.items()) or "nothing changed"
         console.print(f"{copy.file}: {changes}", soft_wrap=True, markup=False)
     if copies:
-        console.print("to train on them:", " ".join(copy.overrides for copy in copies), soft_wrap=True, markup=False)
+        words = dict.fromkeys(word for copy in copies for word in copy.overrides)
+        console.print("to train on them:", *words, soft_wrap=True, markup=False)
 
 
 def _plain(text: str) -> str:
