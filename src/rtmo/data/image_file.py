@@ -13,18 +13,28 @@ _FIX = "download the file again, or take its image out of the annotation file"
 
 
 def read_image(file: Path) -> UInt8[np.ndarray, "H W 3"]:
-    """Decodes an image to BGR, 0..255.
-
-    EXIF orientation is ignored, as COCO's annotations expect.
+    """Decodes an image file; see ``decode_image``.
 
     Raises:
         FileNotFoundError: If there is no such file.
+    """
+    return decode_image(file.read_bytes(), file)
+
+
+def decode_image(data: bytes, file: Path | str) -> UInt8[np.ndarray, "H W 3"]:
+    """Decodes the content of an image file to BGR, 0..255.
+
+    EXIF orientation is ignored, as COCO's annotations expect.
+
+    Args:
+        file: What messages name.
+
+    Raises:
         InputError: If it is cut short or no image. Decoders may return such an image with grey where data is missing,
             so the end of a JPEG is looked for explicitly.
     """
-    data = file.read_bytes()
     if _is_truncated_jpeg(data):
-        raise InputError(_truncated(file))
+        raise InputError(_truncated(file, len(data)))
     encoded = np.frombuffer(data, np.uint8)
     image = cv2.imdecode(encoded, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if len(data) else None
     if image is None:
@@ -44,11 +54,11 @@ def check_complete(file: Path) -> None:
         stream.seek(max(0, size - 2))
         ends_well = start != _JPEG_START or stream.read(2) == _JPEG_END
     if size == 0 or (not ends_well and _is_truncated_jpeg(file.read_bytes())):
-        raise InputError(_truncated(file))
+        raise InputError(_truncated(file, size))
 
 
-def _truncated(file: Path) -> str:
-    return f"{file}: the image file is cut short ({file.stat().st_size} bytes); {_FIX}"
+def _truncated(file: Path | str, size: int) -> str:
+    return f"{file}: the image file is cut short ({size} bytes); {_FIX}"
 
 
 def _is_truncated_jpeg(data: bytes) -> bool:
