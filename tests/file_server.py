@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 
 class FileServer(ThreadingHTTPServer):
@@ -61,9 +62,44 @@ class _Handler(BaseHTTPRequestHandler):
         """Says nothing."""
 
 
+class FolderServer(FileServer):
+    """Serves the files of a folder, whole or in parts, as an object store does."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.RequestHandlerClass = _FolderHandler
+        self.folder = folder
+
+
+class _FolderHandler(_Handler):
+    server: FolderServer
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        requested = self.headers.get("Range")
+        self.server.requests.append((self.path, requested))
+        file = self.server.folder / self.path.lstrip("/")
+        if not file.is_file():
+            self.send_error(404)
+            return
+        body, size = file.read_bytes(), file.stat().st_size
+        if requested:
+            first, last = map(int, re.fullmatch(r"bytes=(\d+)-(\d+)", requested).groups())
+            body = body[first : last + 1]
+        self.send_response(206 if requested else 200)
+        self.send_header("Content-Length", str(len(body)))
+        if requested:
+            self.send_header("Content-Range", f"bytes {first}-{last}/{size}")
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+
 @contextmanager
-def serve() -> Iterator[FileServer]:
-    with FileServer() as server:
+def serve(chosen: FileServer | None = None) -> Iterator[FileServer]:
+    with chosen or FileServer() as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server

@@ -54,7 +54,8 @@ def files_of(node: Any, key: str) -> set[str]:
     target = locate(node["_target_"], key)
     if not hasattr(target, "read"):
         raise InputError(
-            f"{key}: {node['_target_']} reads no image files, so there are none in shards; leave it out, or streaming"
+            f"{key}: {node['_target_']} has no image files, and shards hold nothing else; take another data set, or "
+            "train without data.streaming"
         )
     return set(inspect.signature(target.read).parameters)
 

@@ -7,12 +7,14 @@ import sys
 
 import pytest
 import torch
+from coco_files import write_coco
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException
 from networks import reference_state, save_reference, small_rtmo
 
 from rtmo import convert, evaluate, train
 from rtmo.config import conf_dir
+from rtmo.data_commands import shard
 from rtmo.errors import InputError
 
 TINY = ("model=rtmo_n", "data=synthetic", "trainer=cpu", "image_size=[64,64]", "data.train.num_images=4")
@@ -131,6 +133,22 @@ def test_converting_leaves_nothing_but_what_was_asked_for(call, tmp_path):
     assert names == {"published.pth", "less.pth", "r.json", "new/ours.pth", "new/theirs.pth"}
 
 
+def test_shards_are_packed_once(call, tmp_path):
+    for split in ("train", "val"):
+        file = tmp_path / f"coco/annotations/person_keypoints_{split}2017.json"
+        write_coco(file, tmp_path / f"coco/{split}2017", 4)
+    code, stdout, stderr = call(shard.main, "data=coco", "paths.data_dir=.", "output=set")
+    assert (code, stderr) == (0, "")
+    assert "set/coco_train2017  3 images in 1 shards, " in stdout
+    assert "set/coco_val2017  4 images in 1 shards, " in stdout
+    code, _, stderr = call(shard.main, "data=coco", "paths.data_dir=.", "output=set")
+    assert (code, stderr) == (
+        2,
+        "error: output=set: there is a shard set; choose a new folder, or say overwrite=true\n",
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["coco", "set"]
+
+
 def test_missing_data_is_named_with_the_way_out(call):
     code, _, stderr = call(train.main, "paths.data_dir=nowhere")
     assert code == 2
@@ -175,7 +193,7 @@ def test_help_is_a_page_with_the_current_values(call):
     assert "$" not in page
     assert len(page.splitlines()) < 60
     assert max(map(len, page.splitlines())) <= 120
-    for entry, option in ((evaluate.main, "checkpoint="), (convert.main, "input=")):
+    for entry, option in ((evaluate.main, "checkpoint="), (convert.main, "input="), (shard.main, "output=")):
         code, page, _ = call(entry, "--help")
         assert code == 0
         assert option in page

@@ -23,13 +23,28 @@ KEYS = frozenset(
 @config.main("data_shard", KEYS)
 def main(cfg: dict[str, Any]) -> None:
     """Packs, and prints what is in each data set of the result."""
+    for name, entry in shard(cfg)["sources"].items():
+        count, size = len(entry["shards"]), sum(entry["shards"]) / 1e6
+        print(f"{Path(cfg['output']) / name}  {entry['images']} images in {count} shards, {size:.1f} MB")
+
+
+def shard(cfg: Mapping[str, Any]) -> dict[str, Any]:
+    """Packs the data sets of a config.
+
+    Args:
+        cfg: As ``rtmo.config.validate`` returns it.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        InputError: If a data set or an option cannot be used.
+    """
     if "://" in cfg["output"]:
         raise InputError(f"output={cfg['output']}: give a folder, and copy it there when it is packed")
     output = Path(cfg["output"]).expanduser()
-    manifest = pack(chosen(cfg["data"], cfg["skeleton"]), output, shard_mb=cfg["shard_mb"], overwrite=cfg["overwrite"])
-    for name, entry in manifest["sources"].items():
-        count, size = len(entry["shards"]), sum(entry["shards"]) / 1e6
-        print(f"{output / name}  {entry['images']} images in {count} shards, {size:.1f} MB")
+    sources = chosen(cfg["data"], cfg["skeleton"])
+    return pack(sources, output, shard_mb=cfg["shard_mb"], overwrite=cfg["overwrite"])
 
 
 def chosen(data: Mapping[str, Any], skeleton: str) -> dict[str, AnnotatedImages]:
