@@ -48,9 +48,8 @@ def metrics(folder: Path, *overrides: str) -> list[dict[str, str]]:
 
 
 def test_losses_and_scores_from_shards_are_those_from_files(data_dir: Path, tmp_path: Path) -> None:
-    packing = compose(
-        "data_shard", [*MIX, f"paths.data_dir={data_dir}", f"output={tmp_path / 'set'}", "paths.output_dir=out"]
-    )
+    output = (f"output={tmp_path / 'set'}", "paths.output_dir=out")
+    packing = compose("data_shard", [*MIX, f"paths.data_dir={data_dir}", *output])
     shard.shard(validate(packing, "data_shard", shard.KEYS))
     files = metrics(tmp_path / "files", f"paths.data_dir={data_dir}", "data.num_workers=0")
     streaming = ("data.streaming=true", f"data.shards={tmp_path / 'set'}", "paths.data_dir=nowhere")
