@@ -1,12 +1,13 @@
 """Training from shards shows what training from files shows, whatever is between them and us."""
 
+import itertools
 import shutil
 
 import numpy as np
 import pytest
 import torch
 from coco_files import write_coco
-from file_server import FolderServer, serve
+from file_server import serve
 from sources import SIZE, published
 
 from rtmo.data.coco_pose import CocoPose
@@ -48,8 +49,16 @@ def copied(packed, tmp_path):
 
 @pytest.fixture
 def store(packed):
-    with serve(FolderServer(packed)) as server:
+    with serve() as server:
+        put(server, packed / "set")
         yield server
+
+
+def put(server, folder):
+    """Has the server show a shard set, and nothing else, under /set."""
+    files = (file for file in folder.rglob("*") if file.is_file())
+    server.contents = {f"/set/{file.relative_to(folder)}": file.read_bytes() for file in files}
+    server.content = None
 
 
 def batches(sources, light, num_workers=0):
@@ -67,7 +76,7 @@ def batches(sources, light, num_workers=0):
     datamodule.max_epochs = 10
     train = datamodule.train_dataloader()
     train.sampler.set_epoch(5)
-    return [*train, *datamodule.val_dataloader()]
+    return [*train, *itertools.chain(*datamodule.val_dataloader())]
 
 
 def assert_same(batches, expected):
@@ -110,13 +119,12 @@ def test_what_is_in_the_cache_is_not_fetched_again(packed, store, tmp_path):
     assert [path for path, _ in store.requests[before:]] == ["/set/shards.json"]
 
 
-def test_a_set_packed_anew_is_another_one_in_the_cache(packed, store, tmp_path, monkeypatch):
-    shutil.copytree(packed / "set", tmp_path / "served")
-    store.folder = tmp_path
-    from_shards(f"{store.url}/served", "one", tmp_path / "cache").load(0)
-    smaller = from_files(packed, "one", max_images=2)
-    pack({"one": smaller}, tmp_path / "served", shard_mb=1, overwrite=True)
-    again = from_shards(f"{store.url}/served", "one", tmp_path / "cache", max_images=2)
+def test_a_set_packed_anew_is_another_one_in_the_cache(packed, store, tmp_path):
+    from_shards(f"{store.url}/set", "one", tmp_path / "cache").load(0)
+    smaller = from_files(packed, "one", image_ids=[110, 111])
+    pack({"one": smaller}, tmp_path / "anew", shard_mb=1)
+    put(store, tmp_path / "anew")
+    again = from_shards(f"{store.url}/set", "one", tmp_path / "cache", image_ids=[110, 111])
     assert np.array_equal(again.load(1).image, smaller.load(1).image)
 
 
@@ -195,8 +203,8 @@ def test_an_unknown_kind_of_address(tmp_path):
 
 
 def test_a_shard_that_arrives_cut(copied, store, tmp_path):
-    store.folder = tmp_path
     shard = copied / "one" / "000000.tar"
     shard.write_bytes(shard.read_bytes()[:-1])
+    put(store, copied)
     with pytest.raises(InputError, match=r"set/one/000000\.tar: \d+ bytes arrived instead of \d+"):
         from_shards(f"{store.url}/set", "one", tmp_path / "cache").load(0)
