@@ -1,6 +1,7 @@
 """Training from shards shows what training from files shows, whatever is between them and us."""
 
 import itertools
+import pickle
 import shutil
 
 import numpy as np
@@ -138,6 +139,12 @@ def test_fewer_images_may_be_selected(packed, options):
     files, shards = (make(w, "one", **options) for make, w in ((from_files, packed), (from_shards, packed / "set")))
     assert shards.image_ids.tolist() == files.image_ids.tolist()
     assert shards.load(1).image.tobytes() == files.load(1).image.tobytes()
+
+
+def test_workers_that_are_spawned_get_a_copy(packed):
+    source = from_shards(packed / "set", "one")
+    copy = pickle.loads(pickle.dumps(source))
+    assert copy.load(2).image.tobytes() == source.load(2).image.tobytes()
 
 
 def test_images_that_were_not_packed_are_missed_at_once(packed):
