@@ -34,7 +34,7 @@ def test_webdataset_reads_the_shards(source, tmp_path):
             samples += group_by_keys(tar_file_expander([{"url": shard, "stream": stream}]))
     assert [int(sample["__key__"]) for sample in samples] == source.image_ids.tolist() == [101, 102, 103, 105, 106, 107]
     for index, sample in enumerate(samples):
-        assert sample["jpg" if "jpg" in sample else "png"] == source.image_bytes(index)
+        assert sample["jpg" if "jpg" in sample else "png"] == source.file_at(index).read_bytes()
 
 
 def test_packing_again_gives_the_same_bytes(source, tmp_path):
@@ -63,14 +63,14 @@ def test_another_folder_is_never_replaced(source, tmp_path):
 def test_an_interruption_leaves_nothing(source, tmp_path, monkeypatch):
     before = sorted(os.listdir(tmp_path))
     calls = iter(range(3))
-    read = source.image_bytes
+    file_at = source.file_at
 
     def interrupted(index):
         if next(calls, None) is None:
             raise KeyboardInterrupt
-        return read(index)
+        return file_at(index)
 
-    monkeypatch.setattr(source, "image_bytes", interrupted)
+    monkeypatch.setattr(source, "file_at", interrupted)
     with pytest.raises(KeyboardInterrupt):
         pack({"people": source}, tmp_path / "set", shard_mb=0.01)
     assert sorted(os.listdir(tmp_path)) == before

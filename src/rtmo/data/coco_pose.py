@@ -22,7 +22,7 @@ from rtmo.data.coco_json import (
     pack_people,
     read_coco,
 )
-from rtmo.data.image_file import check_complete, decode_image
+from rtmo.data.image_file import StoredFile, check_complete, read_image
 from rtmo.data.regions import box_polygon, rasterize
 from rtmo.data.source import PoseSource
 from rtmo.errors import InputError
@@ -43,8 +43,7 @@ class AnnotatedImages(PoseSource):
     annotations are checked here, so that training does not stop hours later.
 
     Subclasses give the arguments of ``read`` to their constructor; that tells commands how to read a data set of
-    theirs without these checks. Where images are kept is asked of ``image_bytes`` and ``image_place`` alone, so that
-    other places than a folder need only these.
+    theirs without these checks. Where images are kept is asked of ``file_at`` alone, so that it need not be a folder.
 
     Args:
         name: How logs and errors refer to the set.
@@ -114,7 +113,7 @@ class AnnotatedImages(PoseSource):
         Raises:
             InputError: If the image is damaged or not of the size that its annotation says.
         """
-        image = decode_image(self.image_bytes(index), self.image_place(index))
+        image = read_image(self.file_at(index))
         height, width = image.shape[:2]
         self._check_size(index, height, width)
         rows = self._rows[index]
@@ -135,13 +134,9 @@ class AnnotatedImages(PoseSource):
             warp=np.eye(2, 3),
         )
 
-    def image_bytes(self, index: int) -> bytes:
-        """The image file, as stored."""
-        return (self._image_dir / self._file_names[index]).read_bytes()
-
-    def image_place(self, index: int) -> str:
-        """What messages call an image."""
-        return str(self._image_dir / self._file_names[index])
+    def file_at(self, index: int) -> StoredFile:
+        """Where an image is kept."""
+        return self._image_dir / self._file_names[index]
 
     def ground_truth(self) -> dict[str, Any]:
         """The original entries of the selected images, read from the file again rather than kept in memory.
@@ -233,7 +228,7 @@ class AnnotatedImages(PoseSource):
         expected = self._sizes[index].tolist()
         if all(expected) and expected != [height, width]:
             raise InputError(
-                f"{self.image_place(index)}: {height} x {width} px, but {self._file} says "
+                f"{self.file_at(index)}: {height} x {width} px, but {self._file} says "
                 f"{expected[0]} x {expected[1]} (height x width, before any EXIF rotation); correct either"
             )
 

@@ -1,6 +1,7 @@
 """Reads image files as training needs them: BGR, unrotated, and never half an image."""
 
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -12,27 +13,26 @@ _JPEG_START, _JPEG_END, _JPEG_SCAN = b"\xff\xd8", b"\xff\xd9", 0xDA
 _FIX = "download the file again, or take its image out of the annotation file"
 
 
-def read_image(file: Path) -> UInt8[np.ndarray, "H W 3"]:
-    """Decodes an image file; see ``decode_image``.
+@runtime_checkable
+class StoredFile(Protocol):
+    """Where a file is kept: a ``Path``, or what reads its bytes from elsewhere and names it as a ``str``."""
 
-    Raises:
-        FileNotFoundError: If there is no such file.
-    """
-    return decode_image(file.read_bytes(), file)
+    def read_bytes(self) -> bytes:
+        """All of it."""
+        ...
 
 
-def decode_image(data: bytes, file: Path | str) -> UInt8[np.ndarray, "H W 3"]:
-    """Decodes the content of an image file to BGR, 0..255.
+def read_image(file: StoredFile) -> UInt8[np.ndarray, "H W 3"]:
+    """Decodes an image to BGR, 0..255.
 
     EXIF orientation is ignored, as COCO's annotations expect.
 
-    Args:
-        file: What messages name.
-
     Raises:
+        FileNotFoundError: If there is no such file.
         InputError: If it is cut short or no image. Decoders may return such an image with grey where data is missing,
             so the end of a JPEG is looked for explicitly.
     """
+    data = file.read_bytes()
     if _is_truncated_jpeg(data):
         raise InputError(_truncated(file, len(data)))
     encoded = np.frombuffer(data, np.uint8)
@@ -57,7 +57,7 @@ def check_complete(file: Path) -> None:
         raise InputError(_truncated(file, size))
 
 
-def _truncated(file: Path | str, size: int) -> str:
+def _truncated(file: StoredFile, size: int) -> str:
     return f"{file}: the image file is cut short ({size} bytes); {_FIX}"
 
 

@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import json
-import logging
 import re
 import shutil
 import tarfile
@@ -20,8 +19,6 @@ from rich.progress import Progress
 from rtmo.data.coco_pose import AnnotatedImages
 from rtmo.data.shard_store import ANNOTATIONS, FORMAT, INDEX, MANIFEST
 from rtmo.errors import InputError
-
-log = logging.getLogger(__name__)
 
 
 def pack(
@@ -107,8 +104,8 @@ def _write_shards(folder: Path, source: AnnotatedImages, shard_mb: float) -> tup
         Progress(console=console, disable=not console.is_terminal) as progress,
     ):
         for index in progress.track(range(len(source)), description=source.name):
-            data = source.image_bytes(index)
-            suffix = Path(source.image_place(index)).suffix.removeprefix(".").lower()
+            file = source.file_at(index)
+            data, suffix = file.read_bytes(), Path(str(file)).suffix.removeprefix(".").lower()
             writer.write({"__key__": f"{source.image_ids[index]:012d}", suffix or "image": data})
             checksums.append(zlib.crc32(data))
     return [Path(path) for path in paths], checksums

@@ -6,6 +6,7 @@ import json
 import logging
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,47 @@ import numpy as np
 
 from rtmo.data.coco_json import RawAnnotations
 from rtmo.data.coco_pose import AnnotatedImages
+from rtmo.data.image_file import StoredFile
 from rtmo.data.shard_store import ANNOTATIONS, INDEX, ShardStore, shard_file
 from rtmo.errors import InputError
 from rtmo.skeletons import KeypointSet
 from rtmo.targets import did_you_mean
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PackedFile:
+    """A file in a shard.
+
+    Attributes:
+        source: Its data set.
+        shard: The number of the shard, in which ``offset`` and ``size`` count bytes.
+        checksum: CRC-32.
+        name: What it was called.
+    """
+
+    store: ShardStore
+    source: str
+    shard: int
+    offset: int
+    size: int
+    checksum: int
+    name: str
+
+    def read_bytes(self) -> bytes:
+        """The file as it was packed.
+
+        Raises:
+            InputError: If the shard cannot be had, or has other bytes there.
+        """
+        data = self.store.read(self.source, self.shard, self.offset, self.size)
+        if zlib.crc32(data) != self.checksum:
+            raise InputError(f"{self}: damaged; copy the shard again, or pack again")
+        return data
+
+    def __str__(self) -> str:
+        return f"{self.store.place(shard_file(self.source, self.shard))}: {self.name}"
 
 
 class ShardedImages(AnnotatedImages):
@@ -51,6 +87,8 @@ class ShardedImages(AnnotatedImages):
         self._store = ShardStore(address=shards, cache_dir=cache_dir, cache_gb=cache_gb)
         if name not in self._store.sources:
             raise InputError(f"data.shards={shards}: no data set {name!r}; {did_you_mean(name, self._store.sources)}")
+        if self._store.is_remote:
+            log.info("%s: what is fetched of %s is kept in %s", name, shards, self._store.folder)
         super().__init__(
             raw=self._read,
             name=name,
@@ -62,21 +100,10 @@ class ShardedImages(AnnotatedImages):
             max_images=max_images,
         )
 
-    def image_bytes(self, index: int) -> bytes:
-        """See ``AnnotatedImages.image_bytes``.
-
-        Raises:
-            InputError: If the shard cannot be had, or its bytes are not those that were packed.
-        """
+    def file_at(self, index: int) -> StoredFile:
+        """See ``AnnotatedImages.file_at``."""
         shard, offset, size, checksum = self._places[index].tolist()
-        data = self._store.read(self.name, shard, offset, size)
-        if zlib.crc32(data) != checksum:
-            raise InputError(f"{self.image_place(index)}: damaged; copy the shard again, or pack again")
-        return data
-
-    def image_place(self, index: int) -> str:
-        """See ``AnnotatedImages.image_place``."""
-        return f"{self._store.place(shard_file(self.name, int(self._places[index, 0])))}: {self._file_names[index]}"
+        return PackedFile(self._store, self.name, shard, offset, size, checksum, self._file_names[index])
 
     def _read(self) -> RawAnnotations:
         content: dict[str, Any] = json.loads(gzip.decompress(self._store.content(self.name, ANNOTATIONS)))
