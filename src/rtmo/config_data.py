@@ -1,26 +1,27 @@
 """Short forms of the group ``data``, written out before a config is checked: the resolved config has the long form."""
 
-from collections.abc import Iterable
+import inspect
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from rtmo.errors import InputError
-from rtmo.targets import did_you_mean
+from rtmo.targets import did_you_mean, locate
 
 
 def expand(cfg: DictConfig, source_dir: Path) -> None:
     """Replaces the short forms of ``cfg.data`` by what they stand for.
 
     ``sources`` of ``data=mixture``: ratios of data sets by name, as the sources of a ``Mixture``. ``val_sources``:
-    names of further data sets to validate on.
+    names of further data sets to validate on. ``streaming``: every data set read from the shard set ``shards``.
 
     Args:
         source_dir: The folder conf/source; its files are the data sets by name.
 
     Raises:
-        InputError: If a name is unknown.
+        InputError: If a name is unknown, or a data set has no files.
     """
     if cfg.get("data") is None:
         return
@@ -32,6 +33,51 @@ def expand(cfg: DictConfig, source_dir: Path) -> None:
             cfg.data.train.ratios = ratios
         if names := cfg.data.pop("val_sources", ()):
             cfg.data.more_val = _sources(source_dir, names, "data.val_sources", cfg.data.get("more_val"))
+        _stream(cfg.data)
+
+
+def data_sets(data: Any) -> Iterator[tuple[str, Any]]:
+    """Every data set of the group, with its key: the members of a mixture, and those to validate on."""
+    more = data.get("more_val") or {}
+    nodes = {"data.train": data["train"], "data.val": data["val"]}
+    nodes |= {f"data.more_val.{name}": more[name] for name in more}
+    for key, node in nodes.items():
+        members = node.get("sources")
+        inner = {key: node} if members is None else {f"{key}.sources.{name}": members[name] for name in members}
+        yield from ((place, member) for place, member in inner.items() if member is not None)
+
+
+def files_of(node: Any, key: str) -> set[str]:
+    """The names of those arguments of a data set that say which files it reads.
+
+    Raises:
+        InputError: If it reads none.
+    """
+    target = locate(node["_target_"], key)
+    if not hasattr(target, "read"):
+        raise InputError(
+            f"{key}: {node['_target_']} has no image files, and shards hold nothing else; take another data set, or "
+            "train without data.streaming"
+        )
+    return set(inspect.signature(target.read).parameters)
+
+
+def _stream(data: DictConfig) -> None:
+    streaming, options = data.pop("streaming", False), {}
+    for key in ("shards", "shards_cache", "shards_cache_gb"):
+        options[key] = data.pop(key, None)
+    if not streaming:
+        if options["shards"] is not None:
+            raise InputError(f"data.shards={options['shards']} is not read; add data.streaming=true, or leave it out")
+        return
+    if options["shards"] is None:
+        raise InputError("data.streaming=true needs data.shards=..., the folder or address of a shard set")
+    for key, node in data_sets(data):
+        for name in files_of(node, key) & set(node):
+            del node[name]
+        node["_target_"] = "rtmo.data.shards.ShardedImages"
+        node["shards"], node["cache_dir"] = options["shards"], options["shards_cache"]
+        node["cache_gb"] = options["shards_cache_gb"]
 
 
 def _sources(folder: Path, names: Iterable[str], key: str, given: DictConfig | None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+from coco_files import write_coco
 from hydra.errors import ConfigCompositionException
 from networks import reference_state, save_reference, small_rtmo
 
@@ -14,6 +15,7 @@ from rtmo import convert, evaluate, train
 from rtmo.config import conf_dir
 from rtmo.data_commands import convert as data_convert
 from rtmo.data_commands import get as data_get
+from rtmo.data_commands import shard as data_shard
 from rtmo.errors import InputError
 
 TINY = ("model=rtmo_n", "data=synthetic", "trainer=cpu", "image_size=[64,64]", "data.train.num_images=4")
@@ -101,6 +103,22 @@ def test_converting_leaves_nothing_but_what_was_asked_for(call, tmp_path):
     assert names == {"published.pth", "less.pth", "r.json", "new/ours.pth", "new/theirs.pth"}
 
 
+def test_shards_are_packed_once(call, tmp_path):
+    for split in ("train", "val"):
+        file = tmp_path / f"coco/annotations/person_keypoints_{split}2017.json"
+        write_coco(file, tmp_path / f"coco/{split}2017", 4)
+    code, stdout, stderr = call(data_shard.main, "data=coco", "paths.data_dir=.", "output=set")
+    assert (code, stderr) == (0, "")
+    assert "set/coco_train2017  3 images in 1 shards, " in stdout
+    assert "set/coco_val2017  4 images in 1 shards, " in stdout
+    code, _, stderr = call(data_shard.main, "data=coco", "paths.data_dir=.", "output=set")
+    assert (code, stderr) == (
+        2,
+        "error: output=set: there is a shard set; choose a new folder, or say overwrite=true\n",
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["coco", "set"]
+
+
 def test_missing_data_is_named_with_the_way_out(call):
     code, _, stderr = call(train.main, "paths.data_dir=nowhere")
     assert code == 2
@@ -155,6 +173,7 @@ def test_help_is_a_page_with_the_current_values(call):
         (convert.main, "input="),
         (data_convert.main, "from=aic"),
         (data_get.main, "keep_archives   False"),
+        (data_shard.main, "output=shards/coco"),
     ):
         code, page, _ = call(entry, "--help")
         assert code == 0

@@ -1,16 +1,9 @@
 import pytest
 from small_coco import content, write
 
-from rtmo.data.described import data_sets, joint_names, read
+from rtmo.data.described import joint_names, read
 from rtmo.errors import InputError
 from rtmo.skeletons import AIC14, COCO17
-
-
-def test_every_data_set_has_the_key_that_the_config_has():
-    a, b, c = ({"name": name} for name in "abc")
-    assert data_sets({"train": a, "val": b}) == {"train": a, "val": b}
-    mixed = {"train": {"sources": {"a": a, "b": None}}, "val": b, "more_val": {"c": c}}
-    assert data_sets(mixed) == {"train.sources.a": a, "val": b, "more_val.c": c}
 
 
 def test_a_set_is_read_with_those_arguments_that_reading_takes(tmp_path):

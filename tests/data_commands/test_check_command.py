@@ -187,7 +187,7 @@ def test_a_copy_of_another_format_is_named_with_its_class():
 def test_drawn_people_need_no_check(data):
     code, stdout, _ = data("check", "data=synthetic")
     assert code == 0
-    assert "drawn, no files to check" in stdout
+    assert "no files of its own to check" in stdout
 
 
 def test_options_are_checked_and_on_the_help_page(data, custom):

@@ -13,7 +13,7 @@ def test_drawn_people_are_counted(call, tmp_path):
     code, stdout, stderr = call(stats.main, *TINY, "output=numbers")
     assert (code, stderr) == (0, "")
     report = json.loads((tmp_path / "numbers" / "stats.json").read_text())
-    assert {name: one["images"] for name, one in report.items()} == {"train": 5, "val": 3}
+    assert {name: one["images"] for name, one in report.items()} == {"data.train": 5, "data.val": 3}
     assert "data.train │      5 │" in stdout
     assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} == {
         "numbers/stats.png",
@@ -28,8 +28,8 @@ def test_annotations_are_counted_without_their_images(call, tmp_path):
     code, _, _ = call(stats.main, *words)
     assert code == 0
     report = json.loads((tmp_path / "outputs" / "stats" / "stats.json").read_text())
-    assert report["train"]["people_per_image"] == [0, 0, 3]
-    assert report["train"]["joints"]["nose"]["visible"] == 6
+    assert report["data.train"]["people_per_image"] == [0, 0, 3]
+    assert report["data.train"]["joints"]["nose"]["visible"] == 6
 
 
 def test_missing_files_are_said(call):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int64
 
 from rtmo.data.coco_json import (
     AREA_OF_BOX,
@@ -21,7 +22,7 @@ from rtmo.data.coco_json import (
     pack_people,
     read_coco,
 )
-from rtmo.data.image_file import check_complete, read_image
+from rtmo.data.image_file import StoredFile, check_complete, read_image
 from rtmo.data.regions import box_polygon, rasterize
 from rtmo.data.source import PoseSource
 from rtmo.errors import InputError
@@ -42,7 +43,7 @@ class AnnotatedImages(PoseSource):
     annotations are checked here, so that training does not stop hours later.
 
     Subclasses give the arguments of ``read`` to their constructor; that tells commands how to read a data set of
-    theirs without these checks.
+    theirs without these checks. Where images are kept is asked of ``file_at`` alone, so that it need not be a folder.
 
     Args:
         name: How logs and errors refer to the set.
@@ -61,6 +62,8 @@ class AnnotatedImages(PoseSource):
     """
 
     read: Callable[..., RawAnnotations]
+    raw: Callable[[], RawAnnotations]
+    image_ids: Int64[np.ndarray, " N"]
 
     def __init__(
         self,
@@ -74,7 +77,7 @@ class AnnotatedImages(PoseSource):
         min_area: float | None = None,
         max_images: int | None = None,
     ) -> None:
-        self.name, self.skeleton, self._raw = name, skeleton, raw
+        self.name, self.skeleton, self.raw = name, skeleton, raw
         read = raw()
         self._file, self._image_dir, content = read.file, read.image_dir, read.content
         check_content(self._file, content)
@@ -92,7 +95,7 @@ class AnnotatedImages(PoseSource):
             max_images=max_images,
         )
         # Arrays, strings and bytes rather than trees of objects: forked workers go on sharing their memory.
-        self._image_ids = np.array([image["id"] for image in selected], dtype=np.int64)
+        self.image_ids = np.array([image["id"] for image in selected], dtype=np.int64)
         self._file_names = [str(image["file_name"]) for image in selected]
         self._sizes = np.array([[image.get("height", 0), image.get("width", 0)] for image in selected])  # 0: not given
         self._rows = [by_image.get(image["id"], np.empty(0, dtype=np.int64)) for image in selected]
@@ -114,7 +117,7 @@ class AnnotatedImages(PoseSource):
         Raises:
             InputError: If the image is damaged or not of the size that its annotation says.
         """
-        image = read_image(self._image_dir / self._file_names[index])
+        image = read_image(self.file_at(index))
         height, width = image.shape[:2]
         self._check_size(index, height, width)
         rows = self._rows[index]
@@ -130,10 +133,14 @@ class AnnotatedImages(PoseSource):
             visibility=self._people.visibility[rows],
             annotated=self._people.annotated[rows],
             area=np.where(self._people.has_area[rows], self._people.area[rows], guess).astype(np.float32),
-            image_id=int(self._image_ids[index]),
+            image_id=int(self.image_ids[index]),
             ignore_mask=rasterize(json.loads(self._ignored[index]), height, width) if with_ignore_mask else None,
             warp=np.eye(2, 3),
         )
+
+    def file_at(self, index: int) -> StoredFile:
+        """Where an image is kept."""
+        return self._image_dir / self._file_names[index]
 
     def ground_truth(self) -> dict[str, Any]:
         """The original entries of the selected images, read from the file again rather than kept in memory.
@@ -141,8 +148,8 @@ class AnnotatedImages(PoseSource):
         Where joints come in another order or set, keypoints follow ``skeleton`` with 0, 0, 0 for missing joints; fields
         the evaluation needs (area, iscrowd, num_keypoints) are filled in where the file lacks them.
         """
-        content = self._raw().content
-        wanted = set(self._image_ids.tolist())
+        content = self.raw().content
+        wanted = set(self.image_ids.tolist())
         categories = [category for category in content["categories"] if category["id"] in self._joints]
         annotations = self._of_people(content["annotations"])
         return {
@@ -225,7 +232,7 @@ class AnnotatedImages(PoseSource):
         expected = self._sizes[index].tolist()
         if all(expected) and expected != [height, width]:
             raise InputError(
-                f"{self._image_dir / self._file_names[index]}: {height} x {width} px, but {self._file} says "
+                f"{self.file_at(index)}: {height} x {width} px, but {self._file} says "
                 f"{expected[0]} x {expected[1]} (height x width, before any EXIF rotation); correct either"
             )
 

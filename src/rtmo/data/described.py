@@ -1,4 +1,4 @@
-"""The data sets that a config describes, read without being built: commands look at what training would refuse."""
+"""Data sets that a config describes, read without being built: commands look at what training would refuse."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -11,19 +11,8 @@ from rtmo.targets import build, locate
 Node = Mapping[str, Any]
 
 
-def data_sets(data: Node) -> dict[str, Node]:
-    """The nodes of all data sets by their key in the config, those for training first.
-
-    Args:
-        data: The config's ``data``, resolved.
-    """
-    members = data["train"].get("sources")
-    nodes = {"train": data["train"]} if members is None else _named("train.sources", members)
-    return nodes | {"val": data["val"]} | _named("more_val", data.get("more_val") or {})
-
-
 def read(node: Node, key: str, skeleton: KeypointSet) -> RawAnnotations | None:
-    """A data set as its files have it; None for one that has no files, such as synthetic people.
+    """A data set as its files have it; None for one without files of its own, such as drawn people and shards.
 
     Raises:
         InputError: If there is no such file, or it has not the format.
@@ -39,7 +28,3 @@ def joint_names(node: Node) -> Sequence[str] | None:
     """The joint names that a node gives in place of those of its file."""
     joints = node.get("joints")
     return keypoint_set(joints).joints if isinstance(joints, str) else joints
-
-
-def _named(key: str, nodes: Mapping[str, Node | None]) -> dict[str, Node]:
-    return {f"{key}.{name}": node for name, node in nodes.items() if node is not None}

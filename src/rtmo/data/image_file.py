@@ -1,6 +1,7 @@
 """Reads image files as training needs them: BGR, unrotated, and never half an image."""
 
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -12,7 +13,16 @@ _JPEG_START, _JPEG_END, _JPEG_SCAN = b"\xff\xd8", b"\xff\xd9", 0xDA
 _FIX = "download the file again, or take its image out of the annotation file"
 
 
-def read_image(file: Path) -> UInt8[np.ndarray, "H W 3"]:
+@runtime_checkable
+class StoredFile(Protocol):
+    """Where a file is kept: a ``Path``, or what reads its bytes from elsewhere and names it as a ``str``."""
+
+    def read_bytes(self) -> bytes:
+        """All of it."""
+        ...
+
+
+def read_image(file: StoredFile) -> UInt8[np.ndarray, "H W 3"]:
     """Decodes an image to BGR, 0..255.
 
     EXIF orientation is ignored, as COCO's annotations expect.
@@ -24,7 +34,7 @@ def read_image(file: Path) -> UInt8[np.ndarray, "H W 3"]:
     """
     data = file.read_bytes()
     if _is_truncated_jpeg(data):
-        raise InputError(_truncated(file))
+        raise InputError(_truncated(file, len(data)))
     encoded = np.frombuffer(data, np.uint8)
     image = cv2.imdecode(encoded, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if len(data) else None
     if image is None:
@@ -44,11 +54,11 @@ def check_complete(file: Path) -> None:
         stream.seek(max(0, size - 2))
         ends_well = start != _JPEG_START or stream.read(2) == _JPEG_END
     if size == 0 or (not ends_well and _is_truncated_jpeg(file.read_bytes())):
-        raise InputError(_truncated(file))
+        raise InputError(_truncated(file, size))
 
 
-def _truncated(file: Path) -> str:
-    return f"{file}: the image file is cut short ({file.stat().st_size} bytes); {_FIX}"
+def _truncated(file: StoredFile, size: int) -> str:
+    return f"{file}: the image file is cut short ({size} bytes); {_FIX}"
 
 
 def _is_truncated_jpeg(data: bytes) -> bool:

@@ -13,9 +13,10 @@ from rich.progress import Progress
 from rich.table import Table
 
 from rtmo import config
+from rtmo.config_data import data_sets
 from rtmo.data.coco_json import RawAnnotations
 from rtmo.data.coco_pose import CocoPose
-from rtmo.data.described import Node, data_sets, joint_names, read
+from rtmo.data.described import Node, joint_names, read
 from rtmo.data.doctor.examine import DataSet, examine, held_out_images
 from rtmo.data.doctor.findings import Finding
 from rtmo.data.doctor.images import open_images, wanted_images
@@ -89,17 +90,17 @@ def check(data: Node, skeleton: KeypointSet, images: str, console: Console) -> d
     if images not in DEPTHS:
         raise InputError(f"images={images}: choose one of {', '.join(DEPTHS)}")
     checked = {}
-    for key, node in data_sets(data).items():
+    for key, node in data_sets(data):
         try:
-            raw = read(node, f"data.{key}", skeleton)
+            raw = read(node, key, skeleton)
         except InputError as error:
             checked[key] = Checked(node, None, findings=[Finding("annotation_file", 1, (str(error),))])
             continue
         checked[key] = Checked(node, None if raw is None else opened(raw, node, key, skeleton, images, console))
-    validation = [one.data for key, one in checked.items() if one.data is not None and not key.startswith("train")]
+    validation = [one.data for key, one in checked.items() if one.data is not None and not key.startswith("data.train")]
     for key, one in checked.items():
         if one.data is not None:
-            one.held_out = held_out_images(one.data, validation) if key.startswith("train") else {}
+            one.held_out = held_out_images(one.data, validation) if key.startswith("data.train") else {}
             one.findings = examine(one.data, one.held_out)
     return checked
 
@@ -117,7 +118,7 @@ def opened(raw: RawAnnotations, node: Node, key: str, skeleton: KeypointSet, ima
 def print_report(console: Console, checked: Mapping[str, Checked]) -> None:
     """A line per data set, and one table of all that was found."""
     for key, one in checked.items():
-        console.print(f"[bold]data.{key}[/bold] {summary(one)}", soft_wrap=True)
+        console.print(f"[bold]{key}[/bold] {summary(one)}", soft_wrap=True)
     table = Table(show_lines=True, expand=True)
     for name, share in (("data set", 3), ("finding", 6), ("count", 1), ("examples", 9), ("what to do", 6)):
         table.add_column(name, ratio=share, overflow="fold")
@@ -126,7 +127,7 @@ def print_report(console: Console, checked: Mapping[str, Checked]) -> None:
             rule = finding.rule
             colour = COLOURS[rule.severity]
             what = f"[{colour}]{rule.severity}[/{colour}]: {rule.title}"
-            table.add_row(f"data.{key}", what, str(finding.count), _plain("\n".join(finding.examples)), advice(finding))
+            table.add_row(key, what, str(finding.count), _plain("\n".join(finding.examples)), advice(finding))
     console.print(table if table.row_count else "nothing was found")
 
 
@@ -134,7 +135,7 @@ def summary(one: Checked) -> str:
     """What a data set is, in a line."""
     name = _plain(str(one.node.get("name", "")))
     if one.data is None:
-        return f"{name}: not read" if one.findings else f"{name}: drawn, no files to check"
+        return f"{name}: not read" if one.findings else f"{name}: no files of its own to check"
     content, count = one.data.raw.content, len(one.data.opened)
     sizes = f"{len(content['images'])} images ({count} opened), {len(content['annotations'])} annotations"
     return f"{name}: {sizes}, {_plain(str(one.data.raw.file))}"
@@ -149,7 +150,7 @@ def advice(finding: Finding) -> str:
 def write_json(path: Path, checked: Mapping[str, Checked]) -> None:
     """The report for programs."""
     report = {
-        f"data.{key}": {
+        key: {
             "name": one.node.get("name"),
             "file": None if one.data is None else str(one.data.raw.file),
             "findings": [
@@ -197,11 +198,11 @@ def write_copies(checked: Mapping[str, Checked], output_dir: Path | None, overwr
         if one.data is None or not (key in repairable or (repairable and "annotation_file" not in one.node)):
             continue
         original = one.data.raw.file
-        stem = original.stem if files[original] == 1 else f"{original.stem}.{key}"
+        stem = original.stem if files[original] == 1 else f"{original.stem}.{key.removeprefix('data.')}"
         file = (output_dir or original.parent) / f"{stem}.fixed.json"
         content, done = repaired(one.data, one.held_out)
         write_copy(content, file, overwrite)
-        copies.append(Copy(file, done, overrides(f"data.{key}", one.node, file, one.data.raw.image_dir)))
+        copies.append(Copy(file, done, overrides(key, one.node, file, one.data.raw.image_dir)))
     return copies
 
 

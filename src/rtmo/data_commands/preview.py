@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rtmo import config
+from rtmo.config_data import data_sets
 from rtmo.data.mixture import Mixture
 from rtmo.data.pipeline import TrainDataset
 from rtmo.data.preview import raw_sheet, training_sheet, validation_sheet
@@ -68,9 +69,9 @@ def chosen_sources(cfg: Mapping[str, Any]) -> dict[str, PoseSource]:
     sources = {"train": train}
     if isinstance(train, Mixture):
         sources |= {f"train.sources.{name}": source for name, source in train.sources.items()}
-    more = {f"more_val.{name}": node for name, node in (data.get("more_val") or {}).items()}
-    for key, node in ({"val": data["val"]} | more).items():
-        sources[key] = build(node, f"data.{key}", skeleton)
+    for key, node in data_sets(data):
+        if not key.startswith("data.train"):
+            sources[key.removeprefix("data.")] = build(node, key, skeleton)
     if (chosen := cfg["only"]) is None:
         return sources
     if chosen not in sources:

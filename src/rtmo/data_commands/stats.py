@@ -9,8 +9,10 @@ from rich.console import Console
 from rich.table import Table
 
 from rtmo import config
+from rtmo.config_data import data_sets
 from rtmo.data.coco_json import RawAnnotations
-from rtmo.data.described import Node, data_sets, joint_names, read
+from rtmo.data.coco_pose import AnnotatedImages
+from rtmo.data.described import Node, joint_names, read
 from rtmo.data.statistics import Statistics, read_statistics
 from rtmo.data.statistics_figure import write_figure
 from rtmo.skeletons import KeypointSet, keypoint_set
@@ -25,7 +27,7 @@ PLAIN_WIDTH = 160  # characters, of tables in files and pipes
 def main(cfg: dict[str, Any]) -> None:
     """Counts, prints a table and writes the figure."""
     skeleton, folder = keypoint_set(cfg["skeleton"]), Path(cfg["output"])
-    statistics = {key: of_node(node, f"data.{key}", skeleton) for key, node in data_sets(cfg["data"]).items()}
+    statistics = {key: of_node(node, key, skeleton) for key, node in data_sets(cfg["data"])}
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = PLAIN_WIDTH
@@ -43,11 +45,13 @@ def of_node(node: Node, key: str, skeleton: KeypointSet) -> Statistics:
     Raises:
         InputError: If it cannot be used.
     """
-    raw = read(node, key, skeleton)
-    if raw is None:  # drawn people
+    raw, names = read(node, key, skeleton), joint_names(node)
+    if raw is None:
         source = build(node, key, skeleton)
-        raw = RawAnnotations(Path(source.name), Path(), source.ground_truth())
-    names = joint_names(node)
+        if isinstance(source, AnnotatedImages):  # out of shards
+            raw = source.raw()
+        else:  # drawn people
+            raw = RawAnnotations(Path(source.name), Path(), source.ground_truth())
     return read_statistics(raw, skeleton, None if names is None else tuple(names))
 
 
@@ -58,7 +62,7 @@ def as_table(statistics: Mapping[str, Statistics]) -> Table:
     for column in table.columns[1:]:
         column.justify = "right"
     for key, one in statistics.items():
-        table.add_row(f"data.{key}", *_cells(one))
+        table.add_row(key, *_cells(one))
     return table
 
 
