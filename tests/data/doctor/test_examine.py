@@ -232,6 +232,16 @@ def test_crowds_need_no_pose_and_no_count(tmp_path):
     assert examine(opened(tmp_path, described)) == []
 
 
+def test_files_that_count_pixels_from_1_may_be_broken_too(tmp_path):
+    described = content()
+    described["annotations"][0]["bbox"][0] = "4"
+    described["annotations"][1]["keypoints"] = None
+    described["annotations"].append(7)
+    raw = read_coco(write(tmp_path, described), tmp_path / "images", first_pixel=1)
+    assert raw.content["annotations"][2]["bbox"] == [3, 9, 20, 40]
+    assert kinds(examine(DataSet(raw, COCO17)), "error") == {"annotation_fields": 1, "malformed": 1}
+
+
 def test_joints_given_beside_the_file_count(tmp_path):
     described = content()
     del described["categories"][0]["keypoints"]
