@@ -1,0 +1,192 @@
+"""Loose points and boxes of an image, as annotation tools keep them, put together to people in COCO's form."""
+
+import logging
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rtmo.errors import InputError
+
+log = logging.getLogger(__name__)
+
+# Where nobody drew a box: room around the keypoints on every side, as a share of their larger extent. In COCO it is
+# 0.07 to 0.14 (median of people with 8 keypoints or more). And at least so many px, for a single keypoint has none.
+BOX_MARGIN, BOX_MARGIN_PX = 0.1, 4.0
+UNNAMED_CLASS = "object"
+
+
+@dataclass(frozen=True)
+class Point:
+    """A labeled point: px, COCO's flag, and what it belongs to, if the tool says so."""
+
+    joint: str
+    x: float
+    y: float
+    visibility: int = 2
+    group: Hashable = None
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle with the name of its class, px."""
+
+    label: str
+    x: float
+    y: float
+    width: float
+    height: float
+    group: Hashable = None
+
+    def holds(self, point: Point) -> bool:
+        return self.x <= point.x <= self.x + self.width and self.y <= point.y <= self.y + self.height
+
+
+@dataclass(frozen=True)
+class Person:
+    """Points of one object, by joint; ``label`` is its class."""
+
+    label: str
+    points: Mapping[str, Point]
+    box: Box | None = None
+
+
+def gather(points: Sequence[Point], boxes: Sequence[Box], where: str) -> list[Person]:
+    """Decides which points of an image belong to one person.
+
+    Those of one group do. A point without a group belongs to the smallest box around it that has not got this joint
+    yet. Points without either are one person, if no joint occurs twice.
+
+    Args:
+        where: File and image, for messages.
+
+    Raises:
+        InputError: If a person would have a joint or a box twice.
+    """
+    # every box is the start of a person, and so is every group without a box
+    owners: dict[Hashable, Box | None] = {}
+    for number, box in enumerate(boxes):
+        key = ("box", number) if box.group is None else ("group", box.group)
+        if key in owners:
+            raise InputError(f"{where}: two boxes in one group ({box.group}); give every person a group of its own")
+        owners[key] = box
+    members: dict[Hashable, list[Point]] = defaultdict(list)
+    for point in points:
+        if point.group is not None:
+            key = ("group", point.group)
+            owners.setdefault(key, None)
+        else:
+            around = [
+                (owner.width * owner.height, number, key)
+                for number, (key, owner) in enumerate(owners.items())
+                if owner is not None and owner.holds(point) and point.joint not in {one.joint for one in members[key]}
+            ]
+            key = min(around)[2] if around else ("group", None)
+            owners.setdefault(key, None)
+        members[key].append(point)
+    return [_person(members[key], box, where) for key, box in owners.items()]
+
+
+def _person(points: Sequence[Point], box: Box | None, where: str) -> Person:
+    by_joint = {point.joint: point for point in points}
+    if len(by_joint) < len(points):
+        joint, count = Counter(point.joint for point in points).most_common(1)[0]
+        raise InputError(
+            f"{where}: {joint!r} occurs {count} times and nothing says whose it is; give every person a box around its "
+            "points, or group its points"
+        )
+    return Person(UNNAMED_CLASS if box is None else box.label, by_joint, box)
+
+
+def enclosing_box(label: str, corners: Sequence[tuple[float, float]], group: Hashable = None) -> Box:
+    """The upright box around some corners, such as those of a turned one."""
+    (left, top), (right, bottom) = np.min(corners, axis=0).tolist(), np.max(corners, axis=0).tolist()
+    return Box(label, left, top, right - left, bottom - top, group)
+
+
+def turned(
+    corners: Sequence[tuple[float, float]], pivot: tuple[float, float], degrees: float
+) -> list[tuple[float, float]]:
+    """Corners turned clockwise, as seen, around a point."""
+    turn = complex(math.cos(math.radians(degrees)), math.sin(math.radians(degrees)))
+    moved = [complex(*pivot) + turn * (complex(*corner) - complex(*pivot)) for corner in corners]
+    return [(point.real, point.imag) for point in moved]
+
+
+def box_around(points: Sequence[Point], width: int, height: int) -> list[float]:
+    """A box for labeled points, with a margin, within the image; COCO's (x, y, width, height)."""
+    corners = np.array([(point.x, point.y) for point in points])
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    margin = max(BOX_MARGIN * float((high - low).max()), BOX_MARGIN_PX)
+    low, high = (low - margin).clip(0), (high + margin).clip(None, (width, height))
+    return [*low.tolist(), *(high - low).clip(0).tolist()]
+
+
+def as_content(
+    people: Sequence[tuple[dict[str, Any], Sequence[Person]]], declared: Mapping[str, dict[str, Any]], where: str
+) -> dict[str, Any]:
+    """COCO's three lists.
+
+    Each class with keypoints is a category. Others are left out: the network knows one class of object.
+
+    Args:
+        people: Entries of images, with ids, and who is in them.
+        declared: By class, fields of its category that the file gives (``keypoints``, ``skeleton``). Joints are else
+            those that occur, in alphabetical order with numbers by value.
+
+    Raises:
+        InputError: If no class has keypoints, or a joint occurs that its class does not declare.
+    """
+    occurring: dict[str, set[str]] = defaultdict(set)
+    for person in (person for _, group in people for person in group):
+        occurring[person.label].update(person.points)
+    names = {label: fields["keypoints"] for label, fields in declared.items() if fields.get("keypoints")}
+    for label, joints in occurring.items():
+        names.setdefault(label, sorted(joints, key=_natural))
+        if unknown := joints - set(names[label]):
+            raise InputError(f"{where}: class {label!r} has no joint {sorted(unknown)[0]!r}, only {names[label]}")
+    if not any(names.values()):
+        raise InputError(f"{where}: no object has keypoints (classes: {sorted(occurring)}); label some points")
+    if without := sorted(label for label, joints in names.items() if not joints):
+        log.info("%s: classes without keypoints, left out: %s", where, ", ".join(without))
+    used = sorted(label for label, joints in names.items() if joints)
+    ids = {label: number for number, label in enumerate(used, start=1)}
+    kept = [(image, person) for image, group in people for person in group if person.label in ids]
+    return {
+        "images": [image for image, _ in people],
+        "annotations": [
+            {"id": number, "category_id": ids[person.label], **_annotation(image, person, names[person.label])}
+            for number, (image, person) in enumerate(kept, start=1)
+        ],
+        "categories": [
+            {**declared.get(label, {}), "id": ids[label], "name": label, "keypoints": list(names[label])}
+            for label in used
+        ],
+    }
+
+
+def _annotation(image: Mapping[str, Any], person: Person, joints: Sequence[str]) -> dict[str, Any]:
+    box, labeled = person.box, [point for point in person.points.values() if point.visibility > 0]
+    if box is not None:
+        bbox = [box.x, box.y, box.width, box.height]
+    else:
+        bbox = box_around(labeled, image["width"], image["height"]) if labeled else [0.0, 0.0, 0.0, 0.0]
+    missing = Point("", 0.0, 0.0, 0)
+    points = [person.points.get(joint, missing) for joint in joints]
+    points = [point if point.visibility else missing for point in points]
+    return {
+        "image_id": image["id"],
+        "bbox": bbox,
+        "keypoints": [value for point in points for value in (point.x, point.y, point.visibility)],
+        "num_keypoints": len(labeled),
+        "iscrowd": 0,
+    }
+
+
+def _natural(name: str) -> list[tuple[int, int | str]]:
+    """Sorts ``point_2`` before ``point_10``."""
+    return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", name) if part]
