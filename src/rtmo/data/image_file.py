@@ -1,4 +1,4 @@
-"""Reads image files as training needs them: BGR, unrotated, and never half an image."""
+"""Reads image files as training needs them: BGR and never half an image."""
 
 from pathlib import Path
 
@@ -12,10 +12,11 @@ _JPEG_START, _JPEG_END, _JPEG_SCAN = b"\xff\xd8", b"\xff\xd9", 0xDA
 _FIX = "download the file again, or take its image out of the annotation file"
 
 
-def read_image(file: Path) -> UInt8[np.ndarray, "H W 3"]:
+def read_image(file: Path, displayed: bool = False) -> UInt8[np.ndarray, "H W 3"]:
     """Decodes an image to BGR, 0..255.
 
-    EXIF orientation is ignored, as COCO's annotations expect.
+    Args:
+        displayed: Whether to turn it as its EXIF header says, as viewers do; COCO's annotations expect that not.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -26,7 +27,8 @@ def read_image(file: Path) -> UInt8[np.ndarray, "H W 3"]:
     if _is_truncated_jpeg(data):
         raise InputError(_truncated(file))
     encoded = np.frombuffer(data, np.uint8)
-    image = cv2.imdecode(encoded, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if len(data) else None
+    flags = cv2.IMREAD_COLOR if displayed else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    image = cv2.imdecode(encoded, flags) if len(data) else None
     if image is None:
         raise InputError(f"{file}: not an image that OpenCV can read, or a damaged one; {_FIX}")
     return np.asarray(image)

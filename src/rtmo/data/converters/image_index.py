@@ -32,7 +32,9 @@ class ImageIndex:
                 if is_image(file):
                     self._by_name[file.lower()].append(PurePosixPath((inside / file).as_posix()))
         if not self._by_name:
-            raise InputError(f"{folder}: no image in it nor below ({', '.join(sorted(SUFFIXES))}); put the images there")
+            raise InputError(
+                f"{folder}: no image in it nor below ({', '.join(sorted(SUFFIXES))}); put the images there"
+            )
 
     def find(self, name: str, where: str) -> str:
         """The path below ``folder`` of the image that a name means, which may have other folders in front.

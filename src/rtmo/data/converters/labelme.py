@@ -32,7 +32,8 @@ def read_labelme(path: Path, *, image_dir: Path | None = None) -> dict[str, Any]
     """
     files = [path] if path.is_file() else sorted(path.rglob("*.json"))
     index = ImageIndex(image_dir or (path.parent if path.is_file() else path))
-    people, other = [], 0
+    people: list[tuple[dict[str, Any], list[Person]]] = []
+    other = 0
     for file in files:
         content = parse_json(file)
         if not is_labelme(content):
@@ -69,7 +70,11 @@ def _shapes(content: Mapping[str, Any], file: Path) -> tuple[list[Point], list[B
     points, boxes = [], []
     for shape in content["shapes"]:
         try:
-            label, group, corners = shape["label"], shape.get("group_id"), [(float(x), float(y)) for x, y in shape["points"]]
+            label, group, corners = (
+                shape["label"],
+                shape.get("group_id"),
+                [(float(x), float(y)) for x, y in shape["points"]],
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{file}: a shape without label, or with points that are not x, y ({error})") from error
         if shape.get("shape_type") == "point":

@@ -70,7 +70,7 @@ def gather(points: Sequence[Point], boxes: Sequence[Box], where: str) -> list[Pe
     # every box is the start of a person, and so is every group without a box
     owners: dict[Hashable, Box | None] = {}
     for number, box in enumerate(boxes):
-        key = ("box", number) if box.group is None else ("group", box.group)
+        key: Hashable = ("box", number) if box.group is None else ("group", box.group)
         if key in owners:
             raise InputError(f"{where}: two boxes in one group ({box.group}); give every person a group of its own")
         owners[key] = box
@@ -184,6 +184,7 @@ def _annotation(image: Mapping[str, Any], person: Person, joints: Sequence[str])
         "keypoints": [value for point in points for value in (point.x, point.y, point.visibility)],
         "num_keypoints": len(labeled),
         "iscrowd": 0,
+        **({"annotator": image["annotator"]} if "annotator" in image else {}),
     }
 
 

@@ -57,7 +57,8 @@ def read_yolo_pose(path: Path, *, image_dir: Path | None = None) -> dict[str, An
     fields = _read_yaml(file)
     layout = _layout(file, fields)
     folder = image_dir or file.parent
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for split, image_file in _images(file, fields):
         height, width = displayed_size(image_file)
         image = {
@@ -110,8 +111,12 @@ def _read_yaml(file: Path) -> dict[str, Any]:
 
 def _layout(file: Path, fields: Mapping[str, Any]) -> _Layout:
     shape = fields.get("kpt_shape")
-    is_pair = isinstance(shape, list) and len(shape) == 2 and all(isinstance(number, int) for number in shape)
-    if not is_pair or shape[0] < 1 or shape[1] not in (2, 3):
+    if (
+        not isinstance(shape, list)
+        or len(shape) != 2
+        or not all(isinstance(number, int) for number in shape)
+        or (shape[0] < 1 or shape[1] not in (2, 3))
+    ):
         raise InputError(f"{file}: kpt_shape must be [number of keypoints, 2 or 3], got {shape!r}")
     count, numbers = shape
     classes = _by_class(fields.get("names") or ["object"])
@@ -128,12 +133,14 @@ def _layout(file: Path, fields: Mapping[str, Any]) -> _Layout:
         joints = {number: [str(joint) for joint in names] for number, names in _by_class(named).items()}
     elif mirrored == list(COCO17.flip_indices):
         log.info("%s: 17 keypoints with the flip_idx of COCO and no names: taken for COCO's", file)
-        joints = dict.fromkeys(classes, list(COCO17.joints))
+        joints = {number: list(COCO17.joints) for number in classes}
     else:
-        joints = dict.fromkeys(classes, [f"keypoint_{index}" for index in range(count)])
+        joints = {number: [f"keypoint_{index}" for index in range(count)] for number in classes}
     for number, name in classes.items():
         if len(joints.get(number, ())) != count:
-            raise InputError(f"{file}: kpt_names: class {number} ({name}) needs {count} names; got {joints.get(number)}")
+            raise InputError(
+                f"{file}: kpt_names: class {number} ({name}) needs {count} names; got {joints.get(number)}"
+            )
     pairs = None if mirrored is None else [(a, b) for a, b in enumerate(mirrored) if a < b]
     return _Layout(file, classes, joints, numbers, pairs)
 
@@ -150,7 +157,9 @@ def _images(file: Path, fields: Mapping[str, Any]) -> Iterator[tuple[str | None,
     if not found:
         folder = next((folder / "images" for folder in bases if (folder / "images").is_dir()), None)
         if folder is None:
-            raise InputError(f"{file}: train and val are missing; say where the images are, such as train: images/train")
+            raise InputError(
+                f"{file}: train and val are missing; say where the images are, such as train: images/train"
+            )
         found = {"train": _listed(file, "train", str(folder), bases)}
     names_split = len(found) > 1 and found["train"] != found["val"]
     if names_split and (both := set(found["train"]) & set(found["val"])):
