@@ -117,9 +117,7 @@ def write_yolo_pose(root: Path, **changes: object) -> list[Picture]:
 
 def write_cvat(root: Path) -> list[Picture]:
     pictures = draw(root / "images")
-    labels = "".join(
-        f"<label><name>{joint}</name><type>points</type><parent>cow</parent></label>" for joint in JOINTS
-    )
+    labels = "".join(f"<label><name>{joint}</name><type>points</type><parent>cow</parent></label>" for joint in JOINTS)
     circles = "".join(
         f'<circle data-type="element node" data-node-id="{n}" data-label-name="{joint}"></circle>'
         for n, joint in enumerate(JOINTS, 1)

@@ -175,7 +175,9 @@ def test_yolo_without_flags_labels_what_is_not_at_the_origin(tmp_path):
         lines = [yolo_line(animal, numbers=2) for animal in picture.animals]
         (tmp_path / "labels" / "all" / picture.name).with_suffix(".txt").write_text("\n".join(lines))
     source = FolderPose(root=tmp_path, skeleton=skeleton_of(tmp_path), **ALL)
-    np.testing.assert_array_equal(source.load(1).visibility, np.where(pictures[1].animals[0].flags > 0, 2, 0)[None].repeat(2, 0))
+    np.testing.assert_array_equal(
+        source.load(1).visibility, np.where(pictures[1].animals[0].flags > 0, 2, 0)[None].repeat(2, 0)
+    )
 
 
 def test_sigmas_of_repeated_annotations(tmp_path):
@@ -258,8 +260,14 @@ BROKEN = {
         lambda root: edit(first_label(root), lambda text: text.replace("0 0", "0 40", 1)),
         r"picture_00\.txt, line 1: 40\.\d+ is outside 0\.\.1",
     ),
-    "words": (lambda root: edit(first_label(root), lambda text: text.replace("0 ", "0 x", 1)), "line 1: could not conv"),
-    "flag": (lambda root: edit(first_label(root), lambda text: text.strip()[:-1] + "5"), "third number .* is 0, 1 or 2"),
+    "words": (
+        lambda root: edit(first_label(root), lambda text: text.replace("0 ", "0 x", 1)),
+        "line 1: could not conv",
+    ),
+    "flag": (
+        lambda root: edit(first_label(root), lambda text: text.strip()[:-1] + "5"),
+        "third number .* is 0, 1 or 2",
+    ),
     "flip_idx": (
         lambda root: edit(root / "data.yaml", lambda text: text.replace("- 4\n", "- 0\n")),
         r"data\.yaml: flip_idx must say for each of the 5 keypoints",

@@ -118,7 +118,9 @@ class AnnotatedImages(PoseSource):
         raw = cls.read(
             **{name: arguments[name] for name in inspect.signature(cls.read).parameters if name in arguments}
         )
-        return named_keypoint_set(with_joints(raw.content, joints), raw.file.stem, str(raw.file))[0]
+        skeleton, summary = named_keypoint_set(with_joints(raw.content, joints), raw.file.stem, str(raw.file))
+        log.info("%s: %s", raw.file, summary)
+        return skeleton
 
     def __len__(self) -> int:
         return len(self._file_names)

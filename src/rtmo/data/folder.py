@@ -44,7 +44,9 @@ class Format:
 
 
 FORMATS: dict[str, Format] = {
-    "coco": Format("a .json file with images, annotations and categories", read_coco_folder, displayed=False),
+    "coco": Format(
+        "a .json file with images, annotations and categories, and keypoints in them", read_coco_folder, displayed=False
+    ),
     "yolo_pose": Format("a .yaml file with kpt_shape", read_yolo_pose),
     "cvat": Format("an .xml file <annotations>", read_cvat),
     "label_studio": Format("a .json file with a list of tasks", read_label_studio),
@@ -68,12 +70,13 @@ def locate_data(root: str | Path, format: str | None = None) -> tuple[Path, str]
     if not path.exists():
         raise MissingDataError(f"data.root: there is no file or folder {path}")
     path = unpacked(path) if path.suffix.lower() == ".zip" else path
-    found = Counter(name for file in _candidates(path) if (name := _format_of(file)) is not None)
-    archives = sorted(path.glob("*.zip")) if path.is_dir() else []
-    if not found and len(archives) == 1:
+    candidates = _candidates(path)
+    archives = sorted(path.glob("*.zip")) if path.is_dir() and not candidates else []
+    if len(archives) == 1:
         return locate_data(archives[0], format)
     if format is not None:
         return path, format
+    found = Counter(name for file in candidates if (name := _format_of(file)) is not None)
     if len(found) == 1:
         return path, next(iter(found))
     if found:
@@ -218,14 +221,8 @@ class FolderPose(AnnotatedImages):
         root, form = locate_data(arguments["root"], arguments.get("format"))
         raw = read_data(root, form, arguments.get("val_fraction", 0.1))
         content = with_joints(raw.content, joints)
-        skeleton, sigmas = named_keypoint_set(content, root.stem, str(root))
-        pairs = ", ".join(f"{a} - {b}" for a, b in skeleton.flip_pairs)
-        log.info(
-            "%s: %s; %d keypoints: %s; %s; sigmas: %s; %s",
-            *(root, form, skeleton.num_keypoints, ", ".join(skeleton.joints)),
-            f"in a mirror: {pairs}" if pairs else "no left and right in these names: flips swap nothing",
-            *(sigmas, ", ".join(_counts(content))),
-        )
+        skeleton, summary = named_keypoint_set(content, root.stem, str(root))
+        log.info("%s: %s; %s; %s", root, form, summary, ", ".join(_counts(content)))
         return skeleton
 
 

@@ -41,7 +41,7 @@ def with_joints(content: Mapping[str, Any], joints: Sequence[str] | str | None) 
 
 
 def named_keypoint_set(content: Mapping[str, Any], name: str, where: str) -> tuple[KeypointSet, str]:
-    """The keypoint set of COCO content, and in words where its sigmas are from.
+    """The keypoint set of COCO content, and a summary in words.
 
     Joints of several categories are put together. If they are those of a built-in set, in any order, it is that set.
     Pairs are the ``flip_pairs`` of the categories (not COCO's; from YOLO's flip_idx), else those whose names differ by
@@ -52,7 +52,7 @@ def named_keypoint_set(content: Mapping[str, Any], name: str, where: str) -> tup
         where: What messages start with.
 
     Raises:
-        InputError: If no category names its joints.
+        InputError: If no category names its joints, or they contradict each other.
     """
     categories = [category for category in content["categories"] if category.get("keypoints")]
     joints = tuple(dict.fromkeys(joint for category in categories for joint in category["keypoints"]))
@@ -61,37 +61,56 @@ def named_keypoint_set(content: Mapping[str, Any], name: str, where: str) -> tup
             f"{where}: no category lists its joints under 'keypoints'; say skeleton=..., the joints to learn, and "
             "data.joints=[...], the names of those in the file, in order"
         )
+    for category in categories:
+        if len(set(category["keypoints"])) < len(category["keypoints"]):
+            raise InputError(f"{where}: names of joints must differ, got {category['keypoints']}")
     for known in KEYPOINT_SETS.values():
         if set(joints) == set(known.joints):
-            return known, f"of {known.name}"
+            return known, _summary(known, f"of {known.name}")
     given = [category["flip_pairs"] for category in categories if "flip_pairs" in category]
     pairs = dict.fromkeys((a, b) for some in given for a, b in some) if given else mirror_pairs(joints)
     limbs = dict.fromkeys(limb for category in categories for limb in _limbs(category, where))
+    sigmas, origins = _sigmas(joints, content.get("repeats", ()), categories)
+    try:
+        skeleton = KeypointSet(
+            name=f"own_{name}" if name in KEYPOINT_SETS else name,
+            joints=joints,
+            flip_pairs=tuple(pairs),
+            limbs=tuple(limbs),
+            oks_sigmas=sigmas,
+        )
+    except ValueError as error:
+        raise InputError(f"{where}: {error}") from error
+    return skeleton, _summary(skeleton, origins)
+
+
+def _sigmas(
+    joints: Sequence[str], repeats: Sequence[Mapping[str, Any]], categories: Sequence[Mapping[str, Any]]
+) -> tuple[tuple[float, ...], str]:
+    """Of every joint the best sigma there is, and in words where they are from."""
     joints_of = {category["id"]: category["keypoints"] for category in categories}
-    spread, repeats = annotator_spread(content.get("repeats", ()), joints_of)
+    spread, least = annotator_spread(repeats, joints_of)
     by_name = {joint: sigma for joint in joints if (sigma := usual_sigma(joint)) is not None}
-    sigmas = {**dict.fromkeys(joints, DEFAULT_SIGMA), **spread, **by_name}
-    origins = {
+    best = {**dict.fromkeys(joints, DEFAULT_SIGMA), **spread, **by_name}
+    counts = {
         "of COCO and CrowdPose by name": len(by_name),
-        f"from at least {repeats} repeated annotations": len(spread.keys() - by_name.keys()),
+        f"from {least} or more repeated annotations": len(spread.keys() - by_name.keys()),
         f"the default {DEFAULT_SIGMA}": len(set(joints) - spread.keys() - by_name.keys()),
     }
-    skeleton = KeypointSet(
-        name=f"own_{name}" if name in KEYPOINT_SETS else name,
-        joints=joints,
-        flip_pairs=tuple(pairs),
-        limbs=tuple(limbs),
-        oks_sigmas=tuple(round(sigmas[joint], 4) for joint in joints),
-    )
-    return skeleton, ", ".join(f"{count} {origin}" for origin, count in origins.items() if count)
+    words = ", ".join(f"{count} {origin}" for origin, count in counts.items() if count)
+    return tuple(round(best[joint], 4) for joint in joints), words
 
 
 def _limbs(category: Mapping[str, Any], where: str) -> Sequence[tuple[str, str]]:
     """COCO's ``skeleton``: pairs of positions from 1 on."""
     names, pairs = category["keypoints"], category.get("skeleton") or ()
     if any(not 1 <= place <= len(names) for pair in pairs for place in pair):
-        log.warning(
-            "%s: category %s: skeleton counts joints from 1 to %d; no limbs drawn", where, category["id"], len(names)
-        )
+        log.warning("%s: category %s: skeleton must count joints from 1; no limbs are drawn", where, category["id"])
         return ()
     return [(names[a - 1], names[b - 1]) for a, b in pairs]
+
+
+def _summary(skeleton: KeypointSet, sigmas: str) -> str:
+    pairs = ", ".join(f"{a} - {b}" for a, b in skeleton.flip_pairs)
+    mirror = f"in a mirror: {pairs}" if pairs else "no pairs of left and right: flips swap nothing"
+    return f"{skeleton.num_keypoints} keypoints: {', '.join(skeleton.joints)}; {mirror}; sigmas: {sigmas}"

@@ -4,6 +4,7 @@ import logging
 import tempfile
 import zipfile
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 from rtmo.errors import InputError
@@ -28,7 +29,8 @@ def unpacked(archive: Path) -> Path:
             log.info("%s: unpacking it to %s", archive, folder)
             with tempfile.TemporaryDirectory(dir=archive.parent, prefix=f".{archive.stem}-") as beside:
                 content.extractall(Path(beside) / "content")
-                (Path(beside) / "content").rename(folder)
+                with suppress(FileExistsError):  # another process was faster
+                    (Path(beside) / "content").rename(folder)
     except (zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{archive}: a damaged archive ({error}); export or download it again") from error
     except OSError as error:

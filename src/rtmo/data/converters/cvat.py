@@ -12,7 +12,10 @@ from rtmo.errors import InputError
 
 log = logging.getLogger(__name__)
 
-_SPLITS = {"train": "train", "training": "train", "val": "val", "validation": "val", "valid": "val"}
+_SPLITS = {
+    **{"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val"},
+    **{"test": "test", "testing": "test"},
+}
 
 
 def read_cvat(path: Path, *, image_dir: Path | None = None) -> dict[str, Any]:
@@ -44,6 +47,7 @@ def read_cvat(path: Path, *, image_dir: Path | None = None) -> dict[str, Any]:
             if image["file_name"] in people:
                 raise InputError(f"{file}: image {image['file_name']} is annotated twice; remove one")
             people[image["file_name"]] = (image, _people(element, f"{file}, image {element.get('name')}"))
+    _check_counts(people, path)
     if not people:
         raise InputError(f"{path}: no <image>; export the task as 'CVAT for images 1.1'")
     return as_content(list(people.values()), declared, str(path))
@@ -117,7 +121,7 @@ def _image(element: ET.Element, file: Path, index: ImageIndex, number: int) -> d
         "file_name": index.find(element.attrib["name"], where),
         "height": _whole(element, "height", where),
         "width": _whole(element, "width", where),
-        "split": _SPLITS.get(element.get("subset", "").lower(), element.get("subset") or None),
+        "split": _SPLITS.get(element.get("subset", "").lower()),
     }
 
 
@@ -143,6 +147,20 @@ def _people(image: ET.Element, where: str) -> list[Person]:
         whole.append(_with_box(element.get("label", UNNAMED_CLASS), joints, element, boxes))
     taken = {id(person.box) for person in whole}
     return whole + gather(points, [box for box in boxes if id(box) not in taken], where)
+
+
+def _check_counts(people: dict[str, tuple[dict[str, Any], list[Person]]], path: Path) -> None:
+    """Refuses classes whose <points> are now of this and now of that number: their order would mean nothing."""
+    first: dict[str, tuple[str, int]] = {}
+    for image, group in people.values():
+        for person in group:
+            if all(joint == f"keypoint_{place}" for place, joint in enumerate(person.points)) and person.points:
+                name, count = first.setdefault(person.label, (image["file_name"], len(person.points)))
+                if count != len(person.points):
+                    raise InputError(
+                        f"{path}: {person.label!r} has {count} points in {name} and {len(person.points)} in "
+                        f"{image['file_name']}; give all as many, or use a skeleton, where points can be outside"
+                    )
 
 
 def _with_box(label: str, joints: Iterable[Point], element: ET.Element, boxes: Iterable[Box]) -> Person:

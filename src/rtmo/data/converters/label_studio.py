@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from rtmo.data.coco_json import parse_json
-from rtmo.data.converters.image_index import ImageIndex, is_image
+from rtmo.data.converters.image_index import ImageIndex, displayed_size, is_image
 from rtmo.data.converters.labelme import HIDDEN
 from rtmo.data.converters.people import Person, Point, as_content, enclosing_box, gather, turned
 from rtmo.errors import InputError
@@ -55,7 +55,8 @@ def read_label_studio(path: Path, *, image_dir: Path | None = None) -> dict[str,
                 continue
             chosen.sort(key=lambda each: not each.get("ground_truth"))
             tasks += 1
-            image = {"id": tasks, "file_name": _file_name(task, index, where), **_size(chosen)}
+            name = _file_name(task, index, where)
+            image = {"id": tasks, "file_name": name, **_size(chosen, index.folder / name)}
             people += [
                 ({**image, "annotator": number}, _people(each.get("result") or [], image, where))
                 for number, each in enumerate(chosen)
@@ -74,8 +75,9 @@ def is_label_studio(content: Any) -> bool:
 
 def _file_name(task: Mapping[str, Any], index: ImageIndex, where: str) -> str:
     data = task["data"]
-    values = [data["image"]] if "image" in data else [value for value in data.values() if isinstance(value, str)]
-    names = [name for name in map(_path, values) if is_image(PurePosixPath(name).name)]
+    values = [data["image"]] if "image" in data else data.values()
+    paths = [_path(value) for value in values if isinstance(value, str)]
+    names = [path for path in paths if is_image(PurePosixPath(path).name)]
     if not names:
         raise InputError(f"{where}: its data {data} names no image; export tasks of images")
     try:
@@ -93,11 +95,12 @@ def _path(address: str) -> str:
     return parse_qs(parts.query).get("d", [unquote(parts.path)])[0]
 
 
-def _size(annotations: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Height and width, which stand in every region; 0, not given, where there is none."""
+def _size(annotations: Sequence[Mapping[str, Any]], file: Path) -> dict[str, int]:
+    """Height and width, which stand in every region, or else in the image."""
     regions = [region for each in annotations for region in each.get("result") or () if "original_width" in region]
     if not regions:
-        return {"height": 0, "width": 0}
+        height, width = displayed_size(file)
+        return {"height": height, "width": width}
     return {"height": int(regions[0]["original_height"]), "width": int(regions[0]["original_width"])}
 
 

@@ -5,7 +5,7 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,8 +42,13 @@ class Box:
     height: float
     group: Hashable = None
 
-    def holds(self, point: Point) -> bool:
-        return self.x <= point.x <= self.x + self.width and self.y <= point.y <= self.y + self.height
+    def distance(self, point: Point) -> float:
+        """How far a point is outside, px; 0 inside."""
+        x, y = (
+            max(low - value, value - low - size, 0.0)
+            for value, low, size in ((point.x, self.x, self.width), (point.y, self.y, self.height))
+        )
+        return math.hypot(x, y)
 
 
 @dataclass(frozen=True)
@@ -58,8 +63,8 @@ class Person:
 def gather(points: Sequence[Point], boxes: Sequence[Box], where: str) -> list[Person]:
     """Decides which points of an image belong to one person.
 
-    Those of one group do. A point without a group belongs to the smallest box around it that has not got this joint
-    yet. Points without either are one person, if no joint occurs twice.
+    Those of one group do. A point without a group belongs to the nearest of the boxes that have not got this joint yet,
+    of several around it to the smallest. In an image without boxes, points without a group are one person.
 
     Args:
         where: File and image, for messages.
@@ -76,17 +81,18 @@ def gather(points: Sequence[Point], boxes: Sequence[Box], where: str) -> list[Pe
         owners[key] = box
     members: dict[Hashable, list[Point]] = defaultdict(list)
     for point in points:
-        if point.group is not None:
+        if point.group is not None or not boxes:
             key = ("group", point.group)
             owners.setdefault(key, None)
         else:
-            around = [
-                (owner.width * owner.height, number, key)
-                for number, (key, owner) in enumerate(owners.items())
-                if owner is not None and owner.holds(point) and point.joint not in {one.joint for one in members[key]}
+            free = [
+                (box.distance(point), box.width * box.height, number, key)
+                for number, (key, box) in enumerate(owners.items())
+                if box is not None and point.joint not in {other.joint for other in members[key]}
             ]
-            key = min(around)[2] if around else ("group", None)
-            owners.setdefault(key, None)
+            if not free:
+                raise InputError(_whose(where, point.joint, len(boxes) + 1))
+            key = min(free)[-1]
         members[key].append(point)
     return [_person(members[key], box, where) for key, box in owners.items()]
 
@@ -95,11 +101,15 @@ def _person(points: Sequence[Point], box: Box | None, where: str) -> Person:
     by_joint = {point.joint: point for point in points}
     if len(by_joint) < len(points):
         joint, count = Counter(point.joint for point in points).most_common(1)[0]
-        raise InputError(
-            f"{where}: {joint!r} occurs {count} times and nothing says whose it is; give every person a box around its "
-            "points, or group its points"
-        )
+        raise InputError(_whose(where, joint, count))
     return Person(UNNAMED_CLASS if box is None else box.label, by_joint, box)
+
+
+def _whose(where: str, joint: str, count: int) -> str:
+    return (
+        f"{where}: {joint!r} occurs {count} times and nothing says whose it is; give every person a box around its "
+        "points, or group its points"
+    )
 
 
 def enclosing_box(label: str, corners: Sequence[tuple[float, float]], group: Hashable = None) -> Box:
@@ -131,7 +141,8 @@ def as_content(
 ) -> dict[str, Any]:
     """COCO's three lists.
 
-    Each class with keypoints is a category. Others are left out: the network knows one class of object.
+    Each class with keypoints is a category. Others are left out: the network knows one class of object. People without
+    a box, and so without a class, are of the only class there is, or else of one of their own.
 
     Args:
         people: Entries of images, with ids, and who is in them.
@@ -141,6 +152,10 @@ def as_content(
     Raises:
         InputError: If no class has keypoints, or a joint occurs that its class does not declare.
     """
+    classes = {person.label for _, group in people for person in group if person.points} - {UNNAMED_CLASS}
+    if len(classes) == 1:
+        (label,) = classes
+        people = [(image, [_of_class(person, label) for person in group]) for image, group in people]
     occurring: dict[str, set[str]] = defaultdict(set)
     for person in (person for _, group in people for person in group):
         occurring[person.label].update(person.points)
@@ -167,6 +182,10 @@ def as_content(
             for label in used
         ],
     }
+
+
+def _of_class(person: Person, label: str) -> Person:
+    return replace(person, label=label) if person.label == UNNAMED_CLASS else person
 
 
 def _annotation(image: Mapping[str, Any], person: Person, joints: Sequence[str]) -> dict[str, Any]:

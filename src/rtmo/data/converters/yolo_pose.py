@@ -89,7 +89,7 @@ def find_data_yaml(path: Path) -> Path:
     """
     if path.is_file():
         return path
-    found = [file for file in sorted(path.glob("*.y*ml")) if "kpt_shape" in file.read_text(encoding="utf-8")]
+    found = [file for file in sorted(path.glob("*.y*ml")) if "kpt_shape" in file.read_text("utf-8", errors="replace")]
     if len(found) != 1:
         named = ", ".join(file.name for file in found) or "none"
         raise InputError(
@@ -121,16 +121,16 @@ def _layout(file: Path, fields: Mapping[str, Any]) -> _Layout:
     count, numbers = shape
     classes = _by_class(fields.get("names") or ["object"])
     mirrored = fields.get("flip_idx") or None
-    if mirrored is not None and (
-        sorted(mirrored) != list(range(count)) or any(mirrored[mirrored[i]] != i for i in range(count))
-    ):
+    if mirrored is not None and not _is_mirror(mirrored, count):
         raise InputError(
             f"{file}: flip_idx must say for each of the {count} keypoints which one is in its place in a mirror, such "
             f"as [0, 2, 1]; got {mirrored}"
         )
     named = fields.get("kpt_names")
     if named:
-        joints = {number: [str(joint) for joint in names] for number, names in _by_class(named).items()}
+        same_for_all = isinstance(named, list) and all(isinstance(name, str) for name in named)
+        by_class = dict.fromkeys(classes, named) if same_for_all else _by_class(named)
+        joints = {number: [str(joint) for joint in names] for number, names in by_class.items()}
     elif mirrored == list(COCO17.flip_indices):
         log.info("%s: 17 keypoints with the flip_idx of COCO and no names: taken for COCO's", file)
         joints = {number: list(COCO17.joints) for number in classes}
@@ -143,6 +143,13 @@ def _layout(file: Path, fields: Mapping[str, Any]) -> _Layout:
             )
     pairs = None if mirrored is None else [(a, b) for a, b in enumerate(mirrored) if a < b]
     return _Layout(file, classes, joints, numbers, pairs)
+
+
+def _is_mirror(flip_idx: Any, count: int) -> bool:
+    """Whether each keypoint has a partner that has it as partner, or none."""
+    if not isinstance(flip_idx, list) or set(flip_idx) != set(range(count)) or len(flip_idx) != count:
+        return False
+    return all(flip_idx[partner] == place for place, partner in enumerate(flip_idx))
 
 
 def _by_class(named: Any) -> dict[int, Any]:
