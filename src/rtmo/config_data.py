@@ -52,7 +52,8 @@ def _source(folder: Path, name: str, key: str) -> Any:
 def _write_out_folder(data: DictConfig) -> None:
     root, given_format, val_fraction, joints = (data.pop(key) for key in ("root", "format", "val_fraction", "joints"))
     if root is not None:
-        root, given_format = locate(_FOLDER).locate_data(root, given_format)
+        folder_pose: Any = locate(_FOLDER)
+        root, given_format = folder_pose.locate_data(root, given_format)
     for split in ("train", "val"):
         if OmegaConf.is_interpolation(data, split):
             continue  # such as data.val: ${data.train}

@@ -1,13 +1,11 @@
 """Exit codes and messages of the entry points, as a shell sees them."""
 
-import logging
 import os
 import subprocess
 import sys
 
 import pytest
 import torch
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException
 from networks import reference_state, save_reference, small_rtmo
 
@@ -16,18 +14,6 @@ from rtmo.config import conf_dir
 from rtmo.errors import InputError
 
 TINY = ("model=rtmo_n", "data=synthetic", "trainer=cpu", "image_size=[64,64]", "data.train.num_images=4")
-
-
-@pytest.fixture
-def process_as_before():
-    """Undoes what Hydra does to the whole process: it sets up logging, and remembers the config."""
-    loggers = logging.getLogger(), logging.getLogger("lightning.pytorch")
-    before = [(logger.handlers[:], logger.level) for logger in loggers]
-    yield
-    for logger, (handlers, level) in zip(loggers, before, strict=True):
-        logger.handlers[:] = handlers
-        logger.setLevel(level)
-    HydraConfig.instance().cfg = None
 
 
 @pytest.fixture

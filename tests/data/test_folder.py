@@ -5,7 +5,19 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-from own_data import COLOURS, JOINTS, SIZE, WRITERS, label_studio_task, write_coco, write_labelme, write_yolo_pose
+from own_data import (
+    COLOURS,
+    JOINTS,
+    SIZE,
+    WRITERS,
+    draw,
+    label_studio_task,
+    write_coco,
+    write_labelme,
+    write_yolo_pose,
+    yolo_line,
+)
+from PIL import Image
 
 from rtmo.data.folder import FolderPose, read_data
 from rtmo.errors import InputError
@@ -25,7 +37,7 @@ def written(request, tmp_path):
 
 
 def test_every_format_gives_the_keypoints_that_were_drawn(written):
-    format, root, pictures = written
+    _, root, pictures = written
     skeleton = skeleton_of(root)
     assert set(skeleton.joints) == set(JOINTS)
     assert skeleton.flip_pairs == (("left_paw", "right_paw"),)
@@ -36,8 +48,8 @@ def test_every_format_gives_the_keypoints_that_were_drawn(written):
     for picture in pictures:
         sample = source.load(names[picture.name])
         assert len(sample.bboxes) == len(picture.animals)
-        for row, animal in enumerate(sorted(picture.animals, key=lambda animal: animal.box)):
-            row = np.argsort(sample.bboxes[:, 0])[row]
+        rows = np.argsort(sample.bboxes[:, 0])
+        for row, animal in zip(rows, sorted(picture.animals, key=lambda animal: animal.box), strict=True):
             x, y, width, height = animal.box
             np.testing.assert_allclose(sample.bboxes[row], [x, y, x + width, y + height], atol=1e-3)
             np.testing.assert_allclose(sample.keypoints[row], animal.keypoints[order], atol=1e-3)
@@ -50,14 +62,14 @@ def test_every_format_gives_the_keypoints_that_were_drawn(written):
 
 
 def test_an_archive_is_unpacked_beside_itself(written, tmp_path):
-    format, root, pictures = written
+    _, root, pictures = written
     archive = shutil.make_archive(str(tmp_path / "export"), "zip", root)
     shutil.rmtree(root)
     assert len(read_data(archive, None, 0.1).content["images"]) == len(pictures)
     assert len(read_data(archive, None, 0.1).content["images"]) == len(pictures)  # again, from what was unpacked
     for file in (tmp_path / "export").rglob("*.[jyx]*"):
         file.write_text(file.read_text().replace("o", "0"))
-    with pytest.raises(InputError, match="is not that of export.zip; remove the folder"):
+    with pytest.raises(InputError, match=r"is not that of export\.zip; remove the folder"):
         read_data(archive, None, 0.1)
 
 
@@ -169,8 +181,6 @@ def test_seventeen_points_that_mirror_as_cocos_are_cocos(tmp_path):
 
 def test_yolo_without_flags_labels_what_is_not_at_the_origin(tmp_path):
     pictures = write_yolo_pose(tmp_path, kpt_shape=[5, 2])
-    from own_data import yolo_line  # noqa: PLC0415
-
     for picture in pictures[:-1]:
         lines = [yolo_line(animal, numbers=2) for animal in picture.animals]
         (tmp_path / "labels" / "all" / picture.name).with_suffix(".txt").write_text("\n".join(lines))
@@ -182,8 +192,6 @@ def test_yolo_without_flags_labels_what_is_not_at_the_origin(tmp_path):
 
 def test_sigmas_of_repeated_annotations(tmp_path):
     """Annotators who are off by sigma * sqrt(area) in root mean square, as COCO measures it."""
-    from own_data import draw  # noqa: PLC0415
-
     pictures = draw(tmp_path, count=61)
     rng = np.random.default_rng(1)
     scale, sigma = (0.53 * 56 * 80) ** 0.5, 0.06
@@ -212,8 +220,6 @@ def test_sigmas_of_repeated_annotations(tmp_path):
 
 def test_images_are_turned_as_viewers_show_them(tmp_path):
     """Phones store what is upright lying on its side, and say so; tools show it, and save coordinates, upright."""
-    from PIL import Image  # noqa: PLC0415
-
     pictures = write_yolo_pose(tmp_path)
     path = tmp_path / "images" / "all" / pictures[0].name
     upright = cv2.imread(str(path))
@@ -280,7 +286,7 @@ BROKEN = {
         lambda root: edit(root / "data.yaml", lambda text: text.replace("  - horn\n", "")),
         r"data\.yaml: kpt_names: class 0 \(cow\) needs 5 names",
     ),
-    "two formats": (lambda root: write_labelme(root), "annotations of several formats, yolo_pose, labelme; choose"),
+    "two formats": (write_labelme, "annotations of several formats, yolo_pose, labelme; choose"),
 }
 
 
@@ -297,7 +303,7 @@ def test_what_is_wrong_is_named_with_file_and_line(tmp_path, kind):
 def test_a_missing_folder_or_an_unknown_format(tmp_path):
     with pytest.raises(InputError, match=r"data\.root: there is no file or folder"):
         skeleton_of(tmp_path / "nowhere")
-    with pytest.raises(InputError, match="format 'yolo' is unknown; choose one of coco, yolo_pose, cvat"):
+    with pytest.raises(InputError, match=r"data\.format: 'yolo' is unknown; choose one of coco, yolo_pose, cvat"):
         skeleton_of(tmp_path, format="yolo")
 
 

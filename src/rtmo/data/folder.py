@@ -65,7 +65,7 @@ def locate_data(root: str | Path, format: str | None = None) -> tuple[Path, str]
         InputError: If the format is unknown, not recognised, or one of several.
     """
     if format is not None and format not in FORMATS:
-        raise InputError(f"format {format!r} is unknown; choose one of {', '.join(FORMATS)}, or null to find out")
+        raise InputError(f"data.format: {format!r} is unknown; choose one of {', '.join(FORMATS)}, or null to find out")
     path = Path(root)
     if not path.exists():
         raise MissingDataError(f"data.root: there is no file or folder {path}")

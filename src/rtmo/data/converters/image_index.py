@@ -71,7 +71,8 @@ def displayed_size(file: Path) -> tuple[int, int]:
     try:
         with Image.open(file) as image:
             width, height = image.size
-            turned = image.getexif().get(_ORIENTATION) in _TURNED_BY_90
+            # that of the base class, for the one of PNG decodes the image
+            turned = Image.Image.getexif(image).get(_ORIENTATION) in _TURNED_BY_90
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
         raise InputError(f"{file}: not an image, or a damaged one ({error}); replace or remove it") from error
     return (width, height) if turned else (height, width)

@@ -130,9 +130,9 @@ def _people(result: Sequence[Mapping[str, Any]], image: Mapping[str, Any], where
 
 
 def _label(region: Mapping[str, Any], where: str) -> str:
-    labels = region["value"].get(region["type"]) or ()
+    labels = region["value"].get(region["type"]) or []
     if len(labels) != 1:
-        raise InputError(f"{where}: region {region['id']} has the labels {list(labels)}; give it one")
+        raise InputError(f"{where}: region {region['id']} has the labels {labels}; give it one")
     return str(labels[0])
 
 
