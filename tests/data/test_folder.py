@@ -5,6 +5,7 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+import yaml
 from own_data import (
     COLOURS,
     JOINTS,
@@ -13,6 +14,7 @@ from own_data import (
     draw,
     label_studio_task,
     write_coco,
+    write_cvat,
     write_labelme,
     write_yolo_pose,
     yolo_line,
@@ -43,7 +45,8 @@ def test_every_format_gives_the_keypoints_that_were_drawn(written):
     assert skeleton.flip_pairs == (("left_paw", "right_paw"),)
     source = FolderPose(root=root, skeleton=skeleton, **ALL)
     assert len(source) == len(pictures)
-    names = {name: index for index, name in enumerate(path.rpartition("/")[2] for path in source._file_names)}
+    images = {image["id"]: image["file_name"].rpartition("/")[2] for image in source.ground_truth()["images"]}
+    names = {images[source.load(index).image_id]: index for index in range(len(source))}
     order = [JOINTS.index(joint) for joint in skeleton.joints]
     for picture in pictures:
         sample = source.load(names[picture.name])
@@ -71,6 +74,23 @@ def test_an_archive_is_unpacked_beside_itself(written, tmp_path):
         file.write_text(file.read_text().replace("o", "0"))
     with pytest.raises(InputError, match=r"is not that of export\.zip; remove the folder"):
         read_data(archive, None, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("format", "name"), [("coco", "annotations.json"), ("yolo_pose", "data.yaml"), ("cvat", "annotations.xml")]
+)
+def test_the_root_may_be_the_file(format, name, tmp_path):
+    pictures = WRITERS[format](tmp_path)
+    assert len(read_data(tmp_path / name, None, 0.1).content["images"]) == len(pictures)
+
+
+def test_the_root_may_hold_nothing_but_an_archive(tmp_path):
+    pictures = write_cvat(tmp_path / "cows")
+    shutil.make_archive(str(tmp_path / "downloads" / "job_7"), "zip", tmp_path / "cows")
+    assert len(read_data(tmp_path / "downloads", None, 0.1).content["images"]) == len(pictures)
+    (tmp_path / "downloads" / "job_7.zip").write_bytes(b"PK")
+    with pytest.raises(InputError, match=r"job_7\.zip: a damaged archive"):
+        read_data(tmp_path / "downloads" / "job_7.zip", None, 0.1)
 
 
 @pytest.mark.parametrize("format", ["coco", "cvat"])
@@ -125,6 +145,32 @@ def test_splits_that_the_data_name_are_kept(tmp_path):
         ("01", "val"),
     ]
     assert len(pictures) > 3
+
+
+@pytest.mark.parametrize(
+    ("train", "val"),
+    [("images/train", "images/val"), ("../train/images", "../valid/images"), (["images/train"], "val.txt")],
+)
+def test_folders_of_yolo_splits(tmp_path, train, val):
+    """As Ultralytics, Roboflow, and whoever has lists of files, lay them out."""
+    write_yolo_pose(tmp_path / "all")
+    root = tmp_path / "cows"
+    for split, numbers in (("train", (0, 1, 2)), ("valid" if "valid" in val else "val", (3, 4))):
+        for kind, suffix in (("images", "png"), ("labels", "txt")):
+            folder = root / split / kind if "valid" in val else root / kind / split
+            folder.mkdir(parents=True)
+            for number in numbers:
+                shutil.copy(tmp_path / "all" / kind / "all" / f"picture_{number:02}.{suffix}", folder)
+    (root / "val.txt").write_text("./images/val/picture_03.png\nimages/val/picture_04.png\n")
+    fields = {**yaml.safe_load((tmp_path / "all" / "data.yaml").read_text()), "train": train, "val": val}
+    (root / "data.yaml").write_text(yaml.safe_dump(fields))
+    content = read_data(root, None, 0.1).content
+    assert [image["split"] for image in content["images"]] == 3 * ["train"] + 2 * ["val"]
+    assert len(content["annotations"]) == 7
+    fields["val"] = [val, train] if isinstance(train, str) else [val, *train]
+    (root / "data.yaml").write_text(yaml.safe_dump(fields))
+    with pytest.raises(InputError, match=r"picture_00\.png is in both train and val; take it out of one"):
+        read_data(root, None, 0.1)
 
 
 def test_coco_files_for_training_and_validation(tmp_path):

@@ -11,6 +11,12 @@ def joints(people):
     return [sorted(person.points) for person in people]
 
 
+def test_doubts_are_told(caplog):
+    people = gather([Point("nose", 15, 15), Point("tail", 90, 90)], [LARGE, SMALL], "x")
+    as_content([(IMAGE, people)], {}, "x")
+    assert "1 points lie in several boxes" in caplog.text
+
+
 def test_a_group_outweighs_where_points_lie():
     boxes = [Box("cow", 0, 0, 20, 20, group=1), Box("cow", 50, 50, 20, 20, group=2)]
     people = gather([Point("nose", 5, 5, group=2), Point("nose", 55, 55, group=1)], boxes, "x")

@@ -53,18 +53,24 @@ class Box:
 
 @dataclass(frozen=True)
 class Person:
-    """Points of one object, by joint; ``label`` is its class."""
+    """Points of one object, by joint; ``label`` is its class.
+
+    Attributes:
+        in_doubt: How many of the points lie in boxes of others as well.
+    """
 
     label: str
     points: Mapping[str, Point]
     box: Box | None = None
+    in_doubt: int = 0
 
 
 def gather(points: Sequence[Point], boxes: Sequence[Box], where: str) -> list[Person]:
     """Decides which points of an image belong to one person.
 
     Those of one group do. A point without a group belongs to the nearest of the boxes that have not got this joint yet,
-    of several around it to the smallest. In an image without boxes, points without a group are one person.
+    of several around it to the smallest; those beside all boxes come last. In an image without boxes, points without a
+    group are one person.
 
     Args:
         where: File and image, for messages.
@@ -80,7 +86,7 @@ def gather(points: Sequence[Point], boxes: Sequence[Box], where: str) -> list[Pe
             raise InputError(f"{where}: two boxes in one group ({box.group}); give every person a group of its own")
         owners[key] = box
     members: dict[Hashable, list[Point]] = defaultdict(list)
-    for point in points:
+    for point in sorted(points, key=lambda point: min((box.distance(point) for box in boxes), default=0)):
         if point.group is not None or not boxes:
             key = ("group", point.group)
             owners.setdefault(key, None)
@@ -94,15 +100,17 @@ def gather(points: Sequence[Point], boxes: Sequence[Box], where: str) -> list[Pe
                 raise InputError(_whose(where, point.joint, len(boxes) + 1))
             key = min(free)[-1]
         members[key].append(point)
-    return [_person(members[key], box, where) for key, box in owners.items()]
+    return [_person(members[key], box, boxes, where) for key, box in owners.items()]
 
 
-def _person(points: Sequence[Point], box: Box | None, where: str) -> Person:
+def _person(points: Sequence[Point], box: Box | None, boxes: Sequence[Box], where: str) -> Person:
     by_joint = {point.joint: point for point in points}
     if len(by_joint) < len(points):
         joint, count = Counter(point.joint for point in points).most_common(1)[0]
         raise InputError(_whose(where, joint, count))
-    return Person(UNNAMED_CLASS if box is None else box.label, by_joint, box)
+    loose = [point for point in points if point.group is None]
+    in_doubt = sum(sum(other.distance(point) == 0 for other in boxes) > 1 for point in loose)
+    return Person(UNNAMED_CLASS if box is None else box.label, by_joint, box, in_doubt)
 
 
 def _whose(where: str, joint: str, count: int) -> str:
@@ -168,6 +176,10 @@ def as_content(
         raise InputError(f"{where}: no object has keypoints (classes: {sorted(occurring)}); label some points")
     if without := sorted(label for label, joints in names.items() if not joints):
         log.info("%s: classes without keypoints, left out: %s", where, ", ".join(without))
+    if in_doubt := sum(person.in_doubt for _, group in people for person in group):
+        log.warning(
+            "%s: %d points lie in several boxes, and were given to the smallest; groups would tell", where, in_doubt
+        )
     used = sorted(label for label, joints in names.items() if joints)
     ids = {label: number for number, label in enumerate(used, start=1)}
     kept = [(image, person) for image, group in people for person in group if person.label in ids]
