@@ -8,10 +8,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class FileServer(ThreadingHTTPServer):
-    """Serves one content under every path.
+    """Serves one content under every path, or one for each.
 
     Attributes:
         content: None answers 404.
+        contents: By path, in place of ``content``, which answers the others.
         supports_range: Whether it sends the rest of a file when asked to.
         cuts: How many bytes the next connections send before they break; the ones after these send all.
         requests: Path and Range header of every request so far.
@@ -22,6 +23,7 @@ class FileServer(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.content: bytes | None = b""
+        self.contents: dict[str, bytes] = {}
         self.supports_range = True
         self.cuts: list[int] = []
         self.requests: list[tuple[str, str | None]] = []
@@ -41,7 +43,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         requested = self.headers.get("Range")
         self.server.requests.append((self.path, requested))
-        content = self.server.content
+        content = self.server.contents.get(self.path, self.server.content)
         if content is None:
             self.send_error(404)
             return

@@ -145,8 +145,10 @@ def _run(job: Callable[[DictConfig], Any], config_name: str) -> None:
             try:
                 return job(cfg)
             except CONFIG_ERRORS as error:
-                with suppress(OSError):  # Hydra has made the run's folder; an empty one is of no use
-                    Path(HydraConfig.get().runtime.output_dir).rmdir()
+                folder = Path(HydraConfig.get().runtime.output_dir)
+                if folder != Path.cwd():
+                    with suppress(OSError):  # Hydra has made the run's folder; an empty one is of no use
+                        folder.rmdir()
                 refused.append(error)
                 raise _Refused from None  # not an Exception, of which Hydra would speak
 

@@ -1,5 +1,6 @@
 """Exit codes and messages of the entry points, as a shell sees them."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from networks import reference_state, save_reference, small_rtmo
 
 from rtmo import convert, evaluate, train
 from rtmo.config import conf_dir
+from rtmo.data_commands import convert as data_convert
+from rtmo.data_commands import get as data_get
 from rtmo.errors import InputError
 
 TINY = ("model=rtmo_n", "data=synthetic", "trainer=cpu", "image_size=[64,64]", "data.train.num_images=4")
@@ -161,7 +164,12 @@ def test_help_is_a_page_with_the_current_values(call):
     assert "$" not in page
     assert len(page.splitlines()) < 60
     assert max(map(len, page.splitlines())) <= 120
-    for entry, option in ((evaluate.main, "checkpoint="), (convert.main, "input=")):
+    for entry, option in (
+        (evaluate.main, "checkpoint="),
+        (convert.main, "input="),
+        (data_convert.main, "from=aic"),
+        (data_get.main, "keep_archives   False"),
+    ):
         code, page, _ = call(entry, "--help")
         assert code == 0
         assert option in page
@@ -201,6 +209,32 @@ def test_evaluate_refuses_what_is_no_checkpoint(call, arguments, message):
     assert code == 2
     assert message in stderr
     assert len(stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("entry", "arguments", "message"),
+    [
+        (data_get.main, [], "sets: which? python -m rtmo.data get coco"),
+        (data_get.main, ["sets=[coco,mpi]"], "sets: mpi: no such data set; did you mean 'mpii'?"),
+        (data_convert.main, ["from=aic", "input=nowhere", "output=out.json"], "input=nowhere: no such file or folder"),
+        (data_convert.main, ["from=aic", "input=nowhere"], "output: has no value; give output=..."),
+    ],
+)
+def test_data_commands_refuse_what_they_cannot_use(call, tmp_path, entry, arguments, message):
+    code, _, stderr = call(entry, *arguments)
+    assert code == 2
+    assert stderr.startswith(f"error: {message}")
+    assert len(stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_converting_annotations_writes_one_file(call, tmp_path):
+    person = {"human_annotations": {"human1": [0, 0, 9, 9]}, "keypoint_annotations": {"human1": [1, 2, 1] * 14}}
+    (tmp_path / "raw.json").write_text(json.dumps([{"image_id": "a", **person}]))
+    code, stdout, stderr = call(data_convert.main, "from=aic", "input=raw.json", "output=new/aic.json")
+    assert (code, stderr) == (0, "")
+    assert stdout.startswith("new/aic.json: 1 images, 1 people with keypoints, 14 joints")
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"raw.json", "aic.json"}
 
 
 @pytest.mark.slow

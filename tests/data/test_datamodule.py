@@ -126,6 +126,11 @@ def test_validation_batches_have_a_size_of_their_own():
     assert [len(batch) for batch in module(val_batch_size=4).val_dataloader()[0]] == [4, 1]
 
 
+def test_further_data_sets_are_validated_after_the_first():
+    data = module(more_val={"four": NoiseSource(4), "left_out": None})
+    assert [sum(len(batch) for batch in loader) for loader in data.val_dataloader()] == [5, 4]
+
+
 @pytest.mark.parametrize(("options", "message"), [
     ({"image_size": (100, 64)}, "image_size"),
     ({"batch_size": 0}, "batch_size"),

@@ -19,10 +19,8 @@ log = logging.getLogger(__name__)
 AREA_OF_BOX = 0.53
 
 _HOW_TO_GET = (
-    "COCO 2017 is at https://cocodataset.org/#download (train and val images, train/val annotations); unpack it to "
-    "coco/annotations/person_keypoints_{train,val}2017.json and coco/{train,val}2017/*.jpg below paths.data_dir, "
-    "or point paths.data_dir to the folder that holds coco/; conf/source says where other sets belong. "
-    "Nothing to download: data=synthetic"
+    "python -m rtmo.data get coco downloads COCO 2017 to coco/ below paths.data_dir, and other sets by their names; "
+    "or point paths.data_dir to the folder that holds coco/. Nothing to download: data=synthetic"
 )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from rtmo.data.archive import unpacked_beside
 from rtmo.data.coco_json import MissingDataError, RawAnnotations, parse_json
 from rtmo.data.coco_pose import AnnotatedImages
 from rtmo.data.converters.coco_folder import is_coco_keypoints, read_coco_folder
@@ -17,7 +18,6 @@ from rtmo.data.converters.label_studio import is_label_studio, read_label_studio
 from rtmo.data.converters.labelme import is_labelme, read_labelme
 from rtmo.data.converters.yolo_pose import read_yolo_pose
 from rtmo.data.named_joints import named_keypoint_set, use_usual_names, with_joints
-from rtmo.data.unpack import unpacked
 from rtmo.errors import InputError
 from rtmo.skeletons import KeypointSet
 
@@ -69,7 +69,7 @@ def locate_data(root: str | Path, format: str | None = None) -> tuple[Path, str]
     path = Path(root)
     if not path.exists():
         raise MissingDataError(f"data.root: there is no file or folder {path}")
-    path = unpacked(path) if path.suffix.lower() == ".zip" else path
+    path = unpacked_beside(path) if path.suffix.lower() == ".zip" else path
     candidates = _candidates(path)
     archives = sorted(path.glob("*.zip")) if path.is_dir() and not candidates else []
     if len(archives) == 1:
@@ -92,7 +92,7 @@ def _candidates(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     return [
-        *(file for pattern in ("*.yaml", "*.yml") for file in sorted(path.glob(pattern))),
+        *(file for pattern in ("*.yaml", "*.yml") for file in sorted(path.rglob(pattern))),
         *sorted(path.rglob("*.xml")),
         *sorted(path.rglob("*.json"))[:_JSON_LOOKED_AT],
     ]
@@ -117,6 +117,11 @@ def read_data(root: str | Path, format: str | None, val_fraction: float) -> RawA
     Where the data say so, that is it; else a share of the images is for validation, chosen by a hash of their path
     below the root, so that the others stay where they are when some are added. Images of a split ``test`` are left
     out.
+
+    Args:
+        root: A folder, an archive or a file.
+        format: A name of ``FORMATS``; None: found out.
+        val_fraction: Above 0; 1 is all images.
 
     Raises:
         InputError: If they cannot be read, or there are not two images.
@@ -148,9 +153,10 @@ def _splits(images: Sequence[tuple[str, str | None]], val_fraction: float, where
         raise InputError(f"{where}: {len(images)} annotated images; one is needed to train and another to validate")
     places = [_place(name) for name, _ in images]
     splits: list[Split] = ["val" if place < val_fraction else "train" for place in places]
-    for split, extreme in (("val", min(places)), ("train", max(places))):
-        if split not in splits:
-            splits[places.index(extreme)] = split  # type: ignore[call-overload]
+    nearest: dict[Split, float] = {"val": min(places), "train": max(places)}
+    for split, place in nearest.items():
+        if split not in splits:  # at least one image in each
+            splits[places.index(place)] = split
     return splits
 
 

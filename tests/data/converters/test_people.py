@@ -1,6 +1,6 @@
 import pytest
 
-from rtmo.data.converters.people import Box, Person, Point, as_content, box_around, enclosing_box, gather, turned
+from rtmo.data.converters.people import Box, Person, Point, as_content, box_with_margin, enclosing_box, gather, turned
 from rtmo.errors import InputError
 
 IMAGE = {"id": 1, "file_name": "a.png", "height": 100, "width": 100}
@@ -23,7 +23,7 @@ def test_a_group_outweighs_where_points_lie():
     assert [person.points["nose"].x for person in people] == [55, 5]
 
 
-def test_the_smallest_box_around_a_point_that_lacks_the_joint():
+def test_the_smallest_box_with_margin_a_point_that_lacks_the_joint():
     people = gather([Point("nose", 15, 15), Point("nose", 16, 16), Point("tail", 90, 90)], [LARGE, SMALL], "x")
     assert joints(people) == [["nose", "tail"], ["nose"]]
     assert people[1].points["nose"].x == 15
@@ -57,9 +57,9 @@ def test_what_belongs_to_nobody_is_refused(points, boxes, message):
 
 def test_people_without_a_box_get_one_with_a_margin():
     points = [Point("nose", 30, 40), Point("tail", 50, 80)]
-    assert box_around(points, 100, 100) == [26, 36, 28, 48]  # a tenth of 40 px on every side
-    assert box_around(points[:1], 100, 100) == [26, 36, 8, 8]
-    assert box_around(points, 52, 82) == [26, 36, 26, 46]  # within the image
+    assert box_with_margin(points, 100, 100) == [26, 36, 28, 48]  # a tenth of 40 px on every side
+    assert box_with_margin(points[:1], 100, 100) == [26, 36, 8, 8]
+    assert box_with_margin(points, 52, 82) == [26, 36, 26, 46]  # within the image
 
 
 def test_a_turned_box_is_enclosed():

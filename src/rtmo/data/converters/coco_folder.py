@@ -7,7 +7,7 @@ from typing import Any
 
 from rtmo.data.coco_json import check_content, parse_json
 from rtmo.data.converters.image_index import ImageIndex
-from rtmo.data.converters.people import Point, box_around
+from rtmo.data.converters.people import Point, box_with_margin
 from rtmo.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -110,7 +110,7 @@ def _complete(content: Mapping[str, Any], file: Path) -> None:
         if not annotation.get("bbox") and labeled:
             image = sizes.get(annotation.get("image_id"), {})
             size = (image.get("width") or _UNBOUNDED, image.get("height") or _UNBOUNDED)
-            annotation["bbox"] = box_around(labeled, *size)
+            annotation["bbox"] = box_with_margin(labeled, *size)
 
 
 def _join_categories(known: list[dict[str, Any]], more: list[dict[str, Any]], file: Path) -> None:

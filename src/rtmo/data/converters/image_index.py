@@ -33,7 +33,8 @@ class ImageIndex:
                     self._by_name[file.lower()].append(PurePosixPath((inside / file).as_posix()))
         if not self._by_name:
             raise InputError(
-                f"{folder}: no image in it nor below ({', '.join(sorted(SUFFIXES))}); give the folder of annotations and images"
+                f"{folder}: no image in it nor below ({', '.join(sorted(SUFFIXES))}); give the folder that holds "
+                "annotations and images"
             )
 
     def find(self, name: str, where: str) -> str:

@@ -135,7 +135,7 @@ def turned(
     return [(point.real, point.imag) for point in moved]
 
 
-def box_around(points: Sequence[Point], width: int, height: int) -> list[float]:
+def box_with_margin(points: Sequence[Point], width: int, height: int) -> list[float]:
     """A box for labeled points, with a margin, within the image; COCO's (x, y, width, height)."""
     corners = np.array([(point.x, point.y) for point in points])
     low, high = corners.min(axis=0), corners.max(axis=0)
@@ -205,7 +205,7 @@ def _annotation(image: Mapping[str, Any], person: Person, joints: Sequence[str])
     if box is not None:
         bbox = [box.x, box.y, box.width, box.height]
     else:
-        bbox = box_around(labeled, image["width"], image["height"]) if labeled else [0.0, 0.0, 0.0, 0.0]
+        bbox = box_with_margin(labeled, image["width"], image["height"]) if labeled else [0.0, 0.0, 0.0, 0.0]
     missing = Point("", 0.0, 0.0, 0)
     points = [person.points.get(joint, missing) for joint in joints]
     points = [point if point.visibility else missing for point in points]

@@ -89,7 +89,7 @@ def find_data_yaml(path: Path) -> Path:
     """
     if path.is_file():
         return path
-    found = [file for file in sorted(path.glob("*.y*ml")) if "kpt_shape" in file.read_text("utf-8", errors="replace")]
+    found = [file for file in sorted(path.rglob("*.y*ml")) if "kpt_shape" in file.read_text("utf-8", errors="replace")]
     if len(found) != 1:
         named = ", ".join(file.name for file in found) or "none"
         raise InputError(
