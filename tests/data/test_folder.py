@@ -21,6 +21,7 @@ from own_data import (
 )
 from PIL import Image
 
+from rtmo.data.coco_pose import CocoPose
 from rtmo.data.folder import FolderPose, read_data
 from rtmo.errors import InputError
 from rtmo.skeletons import COCO17, KeypointSet
@@ -181,7 +182,8 @@ def test_coco_files_for_training_and_validation(tmp_path):
     image = content["images"][3]
     people = [entry for entry in content["annotations"] if entry["image_id"] == image["id"]]
     shutil.move(tmp_path / "photos" / image["file_name"], tmp_path / "photos" / "other.png")
-    val = {**content, "images": [{**image, "file_name": "other.png"}], "annotations": people}
+    val = {**content, "images": [{**image, "id": 10, "file_name": "other.png"}]}
+    val["annotations"] = [{**entry, "image_id": 10} for entry in people]
     (tmp_path / "val.json").write_text(json.dumps(val))
     content["images"].remove(image)
     content["annotations"] = [entry for entry in content["annotations"] if entry not in people]
@@ -189,6 +191,7 @@ def test_coco_files_for_training_and_validation(tmp_path):
     source = FolderPose(root=tmp_path, split="val", name="val", skeleton=skeleton_of(tmp_path))
     assert len(source) == 1
     assert len(source.load(0).bboxes) == len(people)
+    assert source.load(0).image_id != 10  # which is also one of the other file's
     val["categories"] = [{"id": 3, "keypoints": ["nose"]}]
     (tmp_path / "val.json").write_text(json.dumps(val))
     with pytest.raises(InputError, match=r"val\.json: category 3 has 1 keypoints .* in the other file 5"):
@@ -357,8 +360,9 @@ def test_a_missing_folder_or_an_unknown_format(tmp_path):
 def test_a_missing_image_is_named(tmp_path, format):
     WRITERS[format](tmp_path)
     next(tmp_path.rglob("picture_03.png")).unlink()
-    with pytest.raises(InputError, match=r"there is no image (0123abcd-)?picture_03\.png in"):
-        skeleton_of(tmp_path)
+    message = r"picture_03\.png: missing" if format == "coco" else r"there is no image (0123abcd-)?picture_03\.png in"
+    with pytest.raises(InputError, match=message):
+        FolderPose(root=tmp_path, skeleton=skeleton_of(tmp_path), **ALL)
 
 
 def test_keypoints_of_classes_are_put_together(tmp_path):
@@ -377,3 +381,19 @@ def test_keypoints_of_classes_are_put_together(tmp_path):
     np.testing.assert_array_equal(source.load(0).annotated, [[True, False, False, False, False, True]])
     assert len(source.load(1).bboxes) == 1  # the tree is left out
     assert isinstance(skeleton, KeypointSet)
+
+
+def test_photographs_of_coco(shared_dir):
+    """A folder of COCO itself: ids, joints and people as its two files have them."""
+    root = shared_dir / "data" / "coco"
+    skeleton = skeleton_of(root)
+    assert skeleton is COCO17
+    for split in ("train", "val"):
+        found = FolderPose(root=root, split=split, name=split, skeleton=skeleton)
+        file = root / "annotations" / f"person_keypoints_{split}2017.json"
+        named = CocoPose(annotation_file=file, image_dir=root / f"{split}2017", name=split, skeleton=skeleton)
+        assert len(found) == len(named)
+        one, other = found.load(3), named.load(3)
+        assert one.image_id == other.image_id
+        np.testing.assert_array_equal(one.image, other.image)
+        np.testing.assert_array_equal(one.keypoints, other.keypoints)

@@ -33,7 +33,8 @@ class Format:
 
     Attributes:
         recognised_by: What is looked for, in words.
-        read: Reads it into COCO content; images may have a ``split``.
+        read: Reads it into COCO content; images may have a ``split``, and ``file`` is what messages name, if not the
+            folder.
         displayed: Whether pixels are those of the image as viewers show it, turned as its EXIF header says. COCO's are
             those of the file.
     """
@@ -138,7 +139,7 @@ def read_data(root: str | Path, format: str | None, val_fraction: float) -> RawA
     kept = {image["id"] for image in images}
     annotations = [entry for entry in content["annotations"] if entry["image_id"] in kept]
     content = {**content, "images": images, "annotations": annotations}
-    return RawAnnotations(path, folder, content, displayed=FORMATS[name].displayed)
+    return RawAnnotations(content.pop("file", path), folder, content, displayed=FORMATS[name].displayed)
 
 
 def _splits(images: Sequence[tuple[str, str | None]], val_fraction: float, where: Path) -> list[Split]:

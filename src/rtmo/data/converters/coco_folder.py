@@ -1,11 +1,11 @@
 """COCO keypoint files somewhere in a folder, with the images somewhere in it too."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rtmo.data.coco_json import check_content, parse_json
+from rtmo.data.coco_json import MissingDataError, parse_json, read_coco
 from rtmo.data.converters.image_index import ImageIndex
 from rtmo.data.converters.people import Point, box_with_margin
 from rtmo.errors import InputError
@@ -20,38 +20,55 @@ def read_coco_folder(path: Path, *, image_dir: Path | None = None) -> dict[str, 
 
     Which is which says ``train`` or ``val`` in the name of the file, or of its folder; one called ``test`` is left
     out. Where a file does not name the joints they are ``keypoint_0`` and so on; where an annotation has no box, it is
-    that of its keypoints with a margin.
+    that of its keypoints with a margin. Ids stay what they are, unless both files use the same. What else may be
+    wrong with entries is for ``CocoPose`` to say, missing images too.
 
     Args:
         image_dir: Where images are, and what file names are relative to; None: the folder given.
 
     Raises:
-        InputError: If files do not fit together, a file cannot be used, or an image is missing.
+        InputError: If files cannot be read or do not fit together.
 
     Reference: https://cocodataset.org/#format-data.
     """
-    folder = path.parent if path.is_file() else path
     files = {path: None} if path.is_file() else _files_by_split(path)
-    index = ImageIndex(image_dir or folder)
-    merged: dict[str, list[dict[str, Any]]] = {"images": [], "annotations": [], "categories": []}
+    index = ImageIndex(image_dir or (path.parent if path.is_file() else path))
+    merged: dict[str, Any] = {"images": [], "annotations": [], "categories": []}
     for file, split in files.items():
-        content = parse_json(file)
+        content = read_coco(file, index.folder).content
         _complete(content, file)
-        check_content(file, content)
         _join_categories(merged["categories"], content["categories"], file)
-        new_ids = {image["id"]: len(merged["images"]) + number for number, image in enumerate(content["images"], 1)}
-        for image in content["images"]:
-            beside = file.parent / image["file_name"]
-            name = str(image["file_name"])
-            if not beside.is_file() or not beside.is_relative_to(index.folder):
-                name = index.find(name, f"{file}, image {image['id']}")
-            else:
-                name = beside.relative_to(index.folder).as_posix()
-            merged["images"].append({**image, "id": new_ids[image["id"]], "file_name": name, "split": split})
-        for annotation in content["annotations"]:
-            number = len(merged["annotations"]) + 1
-            merged["annotations"].append({**annotation, "id": number, "image_id": new_ids[annotation["image_id"]]})
-    return merged
+        images = [{**image, "file_name": _located(image, file, index), "split": split} for image in content["images"]]
+        annotations = content["annotations"]
+        if moved := _offset(merged["images"], images):
+            images = [{**image, "id": image["id"] + moved} for image in images]
+            annotations = [{**entry, "image_id": entry["image_id"] + moved} for entry in annotations]
+        if moved := _offset(merged["annotations"], annotations):
+            annotations = [{**entry, "id": entry["id"] + moved} for entry in annotations]
+        merged["images"] += images
+        merged["annotations"] += annotations
+    return merged if len(files) > 1 else {**merged, "file": file}
+
+
+def _located(image: Mapping[str, Any], file: Path, index: ImageIndex) -> str | None:
+    """The path of an image below the folder of images: as given, else beside the file, else wherever it is."""
+    name = image.get("file_name")
+    if name is None or (index.folder / str(name)).is_file():
+        return name
+    beside = file.parent / str(name)
+    if beside.is_file() and beside.is_relative_to(index.folder):
+        return beside.relative_to(index.folder).as_posix()
+    try:
+        return index.find(str(name), f"{file}, image {image.get('id')}")
+    except MissingDataError:
+        return str(name)
+
+
+def _offset(known: Sequence[Mapping[str, Any]], more: Sequence[Mapping[str, Any]]) -> int:
+    """What to add to the ids of some entries so that they differ from others; 0 if they do."""
+    taken = {entry.get("id") for entry in known}
+    both = taken & {entry.get("id") for entry in more}
+    return 1 + max(number for number in taken if isinstance(number, int)) if both - {None} else 0
 
 
 def is_coco_keypoints(content: Any) -> bool:
@@ -65,7 +82,8 @@ def is_coco_keypoints(content: Any) -> bool:
 
 
 def _files_by_split(folder: Path) -> dict[Path, str | None]:
-    files = [file for file in sorted(folder.rglob("*.json")) if is_coco_keypoints(parse_json(file))]
+    candidates = [file for file in sorted(folder.rglob("*.json")) if b'"keypoints"' in file.read_bytes()]
+    files = [file for file in candidates if is_coco_keypoints(parse_json(file))]
     if len(files) == 1:
         return {files[0]: None}
     by_split: dict[str | None, list[Path]] = {}

@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image, UnidentifiedImageError
 
+from rtmo.data.coco_json import MissingDataError
 from rtmo.errors import InputError
 
 SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
@@ -45,12 +46,13 @@ class ImageIndex:
             where: What messages start with.
 
         Raises:
-            InputError: If there is no such image, or several that fit equally well.
+            MissingDataError: If there is no such image.
+            InputError: If several fit equally well.
         """
         wanted = PurePosixPath(name.replace("\\", "/"))
         found = self._by_name.get(wanted.name.lower(), [])
         if not found:
-            raise InputError(f"{where}: there is no image {wanted.name} in {self.folder} nor below; add it")
+            raise MissingDataError(f"{where}: there is no image {wanted.name} in {self.folder} nor below; add it")
         scores = [_common_end(wanted, path) for path in found]
         best = [path for path, score in zip(found, scores, strict=True) if score == max(scores)]
         if len(best) > 1:
