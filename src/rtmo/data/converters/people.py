@@ -8,8 +8,6 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from rtmo.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -122,8 +120,9 @@ def _whose(where: str, joint: str, count: int) -> str:
 
 def enclosing_box(label: str, corners: Sequence[tuple[float, float]], group: Hashable = None) -> Box:
     """The upright box around some corners, such as those of a turned one."""
-    (left, top), (right, bottom) = np.min(corners, axis=0).tolist(), np.max(corners, axis=0).tolist()
-    return Box(label, left, top, right - left, bottom - top, group)
+    across, down = zip(*corners, strict=True)
+    left, top = min(across), min(down)
+    return Box(label, left, top, max(across) - left, max(down) - top, group)
 
 
 def turned(
@@ -137,11 +136,11 @@ def turned(
 
 def box_with_margin(points: Sequence[Point], width: int, height: int) -> list[float]:
     """A box for labeled points, with a margin, within the image; COCO's (x, y, width, height)."""
-    corners = np.array([(point.x, point.y) for point in points])
-    low, high = corners.min(axis=0), corners.max(axis=0)
-    margin = max(BOX_MARGIN * float((high - low).max()), BOX_MARGIN_PX)
-    low, high = (low - margin).clip(0), (high + margin).clip(None, (width, height))
-    return [*low.tolist(), *(high - low).clip(0).tolist()]
+    tight = enclosing_box("", [(point.x, point.y) for point in points])
+    margin = max(BOX_MARGIN * max(tight.width, tight.height), BOX_MARGIN_PX)
+    left, top = max(tight.x - margin, 0.0), max(tight.y - margin, 0.0)
+    right, bottom = min(tight.x + tight.width + margin, width), min(tight.y + tight.height + margin, height)
+    return [left, top, max(right - left, 0.0), max(bottom - top, 0.0)]
 
 
 def as_content(

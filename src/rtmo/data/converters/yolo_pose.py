@@ -160,7 +160,10 @@ def _images(file: Path, fields: Mapping[str, Any]) -> Iterator[tuple[str | None,
     """All images of train and val, each with its split, if both are there and differ."""
     base = file.parent / str(fields.get("path") or ".")
     bases = [base, file.parent]  # Ultralytics has its own folder of data sets, which ``path`` may be relative to
-    found = {split: _listed(file, split, fields[split], bases) for split in _SPLITS if fields.get(split)}
+    given = {split: fields[split] for split in _SPLITS if fields.get(split)}
+    if len(given) > 1 and given["train"] == given["val"]:
+        del given["val"]  # the same images again
+    found = {split: _listed(file, split, images, bases) for split, images in given.items()}
     if not found:
         folder = next((folder / "images" for folder in bases if (folder / "images").is_dir()), None)
         if folder is None:
@@ -168,12 +171,10 @@ def _images(file: Path, fields: Mapping[str, Any]) -> Iterator[tuple[str | None,
                 f"{file}: train and val are missing; say where the images are, such as train: images/train"
             )
         found = {"train": _listed(file, "train", str(folder), bases)}
-    names_split = len(found) > 1 and found["train"] != found["val"]
+    names_split = len(found) > 1
     if names_split and (both := set(found["train"]) & set(found["val"])):
         raise InputError(f"{file}: {min(both)} is in both train and val; take it out of one")
     for split, images in found.items():
-        if split == "val" and not names_split and "train" in found:
-            continue  # the same images again
         for image in images:
             yield (split if names_split else None), image
 
@@ -197,7 +198,7 @@ def _listed(file: Path, split: str, given: Any, bases: Sequence[Path]) -> list[P
             images.append(place)
     if not images:
         raise InputError(f"{file}: {split}: no image in {given}")
-    return [image.resolve() for image in images]
+    return [Path(os.path.abspath(image)) for image in images]  # links stay: labels are beside them
 
 
 def _in_list(file: Path, number: int, line: str, bases: Sequence[Path]) -> Path:
@@ -253,7 +254,7 @@ def _person(words: Sequence[str], where: str, layout: _Layout, height: int, widt
     points = values[5:].reshape(count, layout.numbers)
     labeled = points[:, 2] > 0 if layout.numbers == 3 else (points != 0).any(axis=1)
     flags = points[:, 2] if layout.numbers == 3 else 2.0 * labeled
-    if not np.isin(flags, (0, 1, 2)).all():
+    if not set(flags.tolist()) <= {0, 1, 2}:
         raise InputError(f"{where}: the third number of a keypoint is 0, 1 or 2; got {flags.tolist()}")
     shares = np.concatenate([values[1:5], points[labeled, :2].ravel()])
     if (outside := (shares < -_TOLERANCE) | (shares > 1 + _TOLERANCE)).any():
