@@ -239,6 +239,15 @@ def test_yolo_without_flags_labels_what_is_not_at_the_origin(tmp_path):
     )
 
 
+def test_images_may_be_links(tmp_path):
+    """Labels are where the link is, not beside the image it leads to."""
+    write_yolo_pose(tmp_path / "cows")
+    image = tmp_path / "cows" / "images" / "all" / "picture_00.png"
+    image.rename(tmp_path / "elsewhere.png")
+    image.symlink_to(tmp_path / "elsewhere.png")
+    assert len(read_data(tmp_path / "cows", None, 0.1).content["annotations"]) == 16
+
+
 def test_sigmas_of_repeated_annotations(tmp_path):
     """Annotators who are off by sigma * sqrt(area) in root mean square, as COCO measures it."""
     pictures = draw(tmp_path, count=61)

@@ -194,7 +194,7 @@ class FolderPose(AnnotatedImages):
     """
 
     read = staticmethod(read_folder)
-    locate_data = staticmethod(locate_data)
+    locate_data = staticmethod(locate_data)  # for the short forms of a config, which know this class by name
 
     def __init__(
         self,

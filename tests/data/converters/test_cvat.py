@@ -45,7 +45,10 @@ def test_subsets_say_which_split_an_image_is_of(tmp_path):
 @pytest.mark.parametrize(
     ("shapes", "message"),
     [
-        ('<points label="cow" points="1,1;2,2"/>', r"'cow' has 3 points in images/picture_00\.png and 2 in images"),
+        (
+            '<points label="cow" points="1,1;2,2"/>',
+            r"image picture_01\.png: 'cow' has 2 points, but 3 in \S+, image picture_00\.png",
+        ),
         ('<points label="nose" points="1;2"/>', r"image picture_01\.png: points '1;2' of 'nose': not x,y"),
         ('<box label="cow" xtl="a" ytl="1" xbr="2" ybr="2"/>', "xtl of <box> must be a number, got a"),
         ("<points", "not valid XML"),

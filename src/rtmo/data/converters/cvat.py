@@ -38,6 +38,7 @@ def read_cvat(path: Path, *, image_dir: Path | None = None) -> dict[str, Any]:
     files = [path] if path.is_file() else [file for file in sorted(path.rglob("*.xml")) if is_cvat(file)]
     index = ImageIndex(image_dir or (path.parent if path.is_file() else path))
     declared: dict[str, dict[str, Any]] = {}
+    counts: dict[str, tuple[str, int]] = {}
     people: dict[str, tuple[dict[str, Any], list[Person]]] = {}
     for file in files:
         root = _parse(file)
@@ -46,8 +47,9 @@ def read_cvat(path: Path, *, image_dir: Path | None = None) -> dict[str, Any]:
             image = _image(element, file, index, len(people) + 1)
             if image["file_name"] in people:
                 raise InputError(f"{file}: image {image['file_name']} is annotated twice; remove one")
-            people[image["file_name"]] = (image, _people(element, f"{file}, image {element.get('name')}"))
-    _check_counts(people, path)
+            where = f"{file}, image {element.get('name')}"
+            _check_counts(element, counts, where)
+            people[image["file_name"]] = (image, _people(element, where))
     if not people:
         raise InputError(f"{path}: no <image>; export the task as 'CVAT for images 1.1'")
     return as_content(list(people.values()), declared, str(path))
@@ -149,18 +151,20 @@ def _people(image: ET.Element, where: str) -> list[Person]:
     return whole + gather(points, [box for box in boxes if id(box) not in taken], where)
 
 
-def _check_counts(people: dict[str, tuple[dict[str, Any], list[Person]]], path: Path) -> None:
-    """Refuses classes whose <points> are now of this and now of that number: their order would mean nothing."""
-    first: dict[str, tuple[str, int]] = {}
-    for image, group in people.values():
-        for person in group:
-            if all(joint == f"keypoint_{place}" for place, joint in enumerate(person.points)) and person.points:
-                name, count = first.setdefault(person.label, (image["file_name"], len(person.points)))
-                if count != len(person.points):
-                    raise InputError(
-                        f"{path}: {person.label!r} has {count} points in {name} and {len(person.points)} in "
-                        f"{image['file_name']}; give all as many, or use a skeleton, where points can be outside"
-                    )
+def _check_counts(image: ET.Element, counts: dict[str, tuple[str, int]], where: str) -> None:
+    """Refuses <points> that are now of this and now of that number: their order would mean nothing.
+
+    Args:
+        counts: By class, where it was met first and its number of points; more are noted in it.
+    """
+    for element in image.findall("points"):
+        count, label = element.get("points", "").count(";") + 1, element.get("label", UNNAMED_CLASS)
+        first, expected = counts.setdefault(label, (where, count))
+        if count != expected:
+            raise InputError(
+                f"{where}: {label!r} has {count} points, but {expected} in {first}; give all as many, or use a "
+                "skeleton, whose points can be outside"
+            )
 
 
 def _with_box(label: str, joints: Iterable[Point], element: ET.Element, boxes: Iterable[Box]) -> Person:
