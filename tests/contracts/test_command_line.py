@@ -1,7 +1,6 @@
 """Exit codes and messages of the entry points, as a shell sees them."""
 
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -9,7 +8,6 @@ import sys
 import pytest
 import torch
 from coco_files import write_coco
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException
 from networks import reference_state, save_reference, small_rtmo
 
@@ -21,18 +19,6 @@ from rtmo.data_commands import shard as data_shard
 from rtmo.errors import InputError
 
 TINY = ("model=rtmo_n", "data=synthetic", "trainer=cpu", "image_size=[64,64]", "data.train.num_images=4")
-
-
-@pytest.fixture
-def process_as_before():
-    """Undoes what Hydra does to the whole process: it sets up logging, and remembers the config."""
-    loggers = logging.getLogger(), logging.getLogger("lightning.pytorch")
-    before = [(logger.handlers[:], logger.level) for logger in loggers]
-    yield
-    for logger, (handlers, level) in zip(loggers, before, strict=True):
-        logger.handlers[:] = handlers
-        logger.setLevel(level)
-    HydraConfig.instance().cfg = None
 
 
 @pytest.fixture
