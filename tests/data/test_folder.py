@@ -23,6 +23,8 @@ from PIL import Image
 
 from rtmo.data.coco_pose import CocoPose
 from rtmo.data.folder import FolderPose, read_data
+from rtmo.data.packing import pack
+from rtmo.data.shards import ShardedImages
 from rtmo.errors import InputError
 from rtmo.skeletons import COCO17, KeypointSet
 
@@ -291,6 +293,13 @@ def test_images_are_turned_as_viewers_show_them(tmp_path):
     assert sample.image.shape == upright.shape
     assert np.abs(sample.image.astype(int) - upright).mean() < 3
     np.testing.assert_allclose(sample.keypoints[0], pictures[0].animals[0].keypoints, atol=1e-3)
+
+    pack({"cows": source}, tmp_path / "set", shard_mb=1)
+    sharded = ShardedImages(
+        shards=str(tmp_path / "set"), cache_dir=tmp_path, name="cows", skeleton=source.skeleton, drop_empty=False
+    )
+    packed = next(each for each in map(sharded.load, range(len(sharded))) if each.image_id == 1)
+    np.testing.assert_array_equal(packed.image, sample.image)
 
 
 def first_label(root):
