@@ -29,6 +29,8 @@ def process_as_before():
     before = [(logger.handlers[:], logger.level) for logger in loggers]
     yield
     for logger, (handlers, level) in zip(loggers, before, strict=True):
+        for handler in set(logger.handlers) - set(handlers):
+            handler.close()
         logger.handlers[:] = handlers
         logger.setLevel(level)
     HydraConfig.instance().cfg = None

@@ -1,7 +1,9 @@
 import pytest
+from own_data import JOINTS, write_coco
 
 from rtmo.config import compose, validate
 from rtmo.errors import InputError
+from rtmo.skeletons import COCO17, keypoint_set
 from rtmo.train import KEYS
 
 STREAMING = ("data.streaming=true", "data.shards=s3://bucket/set")
@@ -41,7 +43,7 @@ def test_streaming_keeps_all_of_a_data_set_but_its_files():
 
 
 def test_files_need_not_be_named_if_they_are_not_read():
-    assert expanded("data=custom", *STREAMING)["data"]["train"]["name"] == "train"
+    assert expanded("data=custom", "skeleton=coco17", *STREAMING)["data"]["train"]["name"] == "train"
 
 
 @pytest.mark.parametrize(
@@ -62,3 +64,45 @@ def test_files_need_not_be_named_if_they_are_not_read():
 def test_what_cannot_be_written_out_is_refused(overrides, message):
     with pytest.raises(InputError, match=message):
         expanded(*overrides)
+
+
+def test_a_folder_is_written_out_with_its_keypoints(tmp_path):
+    write_coco(tmp_path / "cows")
+    root = tmp_path / "cows"
+    cfg = expanded("data=custom", f"data.root={root}", "data.val_fraction=0.2", "data.train.max_images=3")
+    train = cfg["data"]["train"]
+    assert (train["_target_"], train["root"], train["format"]) == ("rtmo.data.folder.FolderPose", str(root), "coco")
+    assert (train["split"], train["max_images"], train["val_fraction"]) == ("train", 3, 0.2)
+    assert (cfg["data"]["val"]["split"], cfg["data"]["val"]["drop_empty"]) == ("val", False)
+    assert keypoint_set(cfg["skeleton"]).joints == JOINTS
+    assert not {"root", "format", "val_fraction", "joints"} & cfg["data"].keys()
+
+
+def test_the_keypoints_of_a_folder_may_be_chosen(tmp_path):
+    write_coco(tmp_path / "cows")
+    root = f"data.root={tmp_path / 'cows'}"
+    assert expanded("data=custom", root, "skeleton=coco17")["skeleton"] == "coco17"
+    chosen = expanded("data=custom", root, "skeleton={joints: [nose, left_eye], name: two}")["skeleton"]
+    assert keypoint_set(chosen).joints == ("nose", "left_eye")
+    cfg = expanded("data=custom", root, "data.joints=[nose,left_eye,right_eye,left_ear,right_ear]")
+    assert cfg["skeleton"]["joints"] == list(COCO17.joints[:5])
+    assert cfg["data"]["val"]["joints"] == list(COCO17.joints[:5])
+
+
+def test_coco_files_by_name_bring_their_keypoints_too(tmp_path):
+    write_coco(tmp_path)
+    paths = [
+        f"data.{split}.{field}={tmp_path / name}"
+        for split in ("train", "val")
+        for field, name in (("annotation_file", "annotations.json"), ("image_dir", "photos"))
+    ]
+    cfg = expanded("data=custom", *paths)
+    assert cfg["skeleton"]["joints"] == list(JOINTS)
+    assert cfg["data"]["train"]["_target_"] == "rtmo.data.coco_pose.CocoPose"
+    with pytest.raises(InputError, match=r"data\.root: data\.train\.annotation_file is given as well"):
+        expanded("data=custom", *paths, f"data.root={tmp_path}")
+
+
+def test_drawn_people_have_no_file_that_names_joints():
+    with pytest.raises(InputError, match=r"skeleton: null means the joints that the files of data\.train name"):
+        expanded("data=synthetic", "skeleton=null")

@@ -134,3 +134,24 @@ def test_a_file_that_is_missing_or_takes_a_name_that_is_taken(tmp_path):
         keypoint_set(str(tmp_path / "coco17.yaml"))
     with pytest.raises(InputError, match=r"skeleton=nowhere\.yaml: no such file"):
         keypoint_set("nowhere.yaml")
+
+
+def test_a_mapping_describes_a_set_as_a_file_does():
+    described = {"name": "three", "joints": ["tail", "LEye", "REye"], "oks_sigmas": [0.1, 0.2, 0.2]}
+    three = keypoint_set(described)
+    assert (three.name, three.flip_pairs) == ("three", (("LEye", "REye"),))
+    assert keypoint_set(json.loads(json.dumps(three.to_plain()))) == three
+    for wrong, message in (
+        ({**described, "sigmas": []}, "skeleton: sigmas: no such field"),
+        ({**described, "name": "coco17"}, "coco17 is the name of a built-in set"),
+        ({"name": "none"}, "joints is missing"),
+    ):
+        with pytest.raises(InputError, match=message):
+            keypoint_set(wrong)
+
+
+def test_sigmas_are_found_under_any_spelling(tmp_path):
+    path = tmp_path / "two.yaml"
+    path.write_text("joints: [Left Shoulder, RShoulder]")
+    assert keypoint_set(str(path)).oks_sigmas == (0.079, 0.079)
+    assert keypoint_set(str(path)).flip_pairs == (("Left Shoulder", "RShoulder"),)

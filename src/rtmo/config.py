@@ -92,7 +92,7 @@ def validate(cfg: DictConfig, config_name: str, keys: Collection[str]) -> dict[s
             raise InputError(f"{key}: missing; no file of {conf_dir()} that this run uses sets it")
     check_targets(plain)
     for section, node in plain.items():
-        if isinstance(node, dict) and "_target_" not in node:
+        if isinstance(node, dict) and "_target_" not in node and section != "skeleton":  # which checks its own fields
             _check_names(node, section, _declared(section, config_name))
     return plain
 

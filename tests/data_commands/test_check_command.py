@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+import own_data
 import pytest
 from small_coco import content, write
 
@@ -132,7 +133,7 @@ def test_one_file_for_train_and_val_is_told_and_left_alone(data, custom, tmp_pat
 
 def test_what_cannot_be_read_is_a_row_and_the_rest_is_checked(data, custom, tmp_path):
     (tmp_path / "train" / "people.json").write_text('{"images": [')
-    code, stdout, stderr = data("check", *custom, "images=header")
+    code, stdout, stderr = data("check", *custom, "images=header", "skeleton=coco17")
     assert code == 2
     assert rows(stdout)[0].startswith("data.train | error: annotations cannot be read | 1 | ")
     assert "not valid JSON" in rows(stdout)[0]
@@ -182,6 +183,24 @@ def test_a_copy_of_another_format_is_named_with_its_class():
     assert overrides("data.val", {"_target_": "Folder", "root": "x"}, Path("c.json"), Path("images")) == [
         *("data=custom", "data.val.annotation_file=c.json", "data.val.image_dir=images")
     ]
+
+
+def test_copies_of_a_folder_lie_beside_it_for_train_and_val(data, tmp_path):
+    own_data.write_coco(tmp_path / "animals")
+    file = next((tmp_path / "animals").rglob("*.json"))
+    described = json.loads(file.read_text())
+    described["annotations"][0]["keypoints"][0] = float("nan")
+    file.write_text(json.dumps(described))
+    code, stdout, _ = data("check", "data=custom", "data.root=animals", "--fix")
+    assert code == 2
+    copies = {split: tmp_path / f"animals.{split}.fixed.json" for split in ("train", "val")}
+    assert {path for path in tmp_path.rglob("*.json") if path != file} == set(copies.values())
+    words = stdout.partition("to train on them: ")[2].split()
+    assert words[0] == "data=custom"
+    code, stdout, stderr = data("check", *words)
+    assert (code, stderr) == (0, "")
+    assert all(str(path) in stdout for path in copies.values())
+    assert data("check", "data=custom", "data.root=animals")[0] == 2  # the folder is as it was
 
 
 def test_drawn_people_need_no_check(data):

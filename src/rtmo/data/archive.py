@@ -1,6 +1,7 @@
 """Unpacks archives: nothing outside the folder, no links, and nothing a second time."""
 
 import gzip
+import logging
 import shutil
 import stat
 import tarfile
@@ -13,6 +14,9 @@ from typing import IO, NamedTuple
 
 from rtmo.errors import InputError
 
+log = logging.getLogger(__name__)
+
+_READ_AT_ONCE = 1 << 16  # bytes
 _DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, gzip.BadGzipFile, EOFError)
 
 
@@ -54,6 +58,41 @@ def unpack(archive: Path, folder: Path, members: str = "*", flat: bool = False) 
     if not count:
         raise InputError(f"{archive}: holds no file {members}; it may be another version: look into it")
     return count
+
+
+def unpacked_beside(archive: Path) -> Path:
+    """The folder of a .zip file's content, called like it; unpacked if it is not there yet.
+
+    Raises:
+        InputError: If it is damaged or cannot be unpacked there, or the folder is that of another archive.
+    """
+    folder = archive.with_suffix("")
+    if not folder.exists():
+        log.info("%s: unpacking it to %s", archive, folder)
+        part = archive.with_name(f".{archive.stem}.part")
+        unpack(archive, part)
+        part.rename(folder)
+        return folder
+    try:
+        with zipfile.ZipFile(archive) as content:
+            other = [entry.filename for entry in content.infolist() if not _is_same(entry, folder / entry.filename)]
+    except _DAMAGED as error:
+        raise InputError(f"{archive}: damaged ({error}); delete it and get it again") from error
+    if other:
+        raise InputError(
+            f"{folder}: {other[0]} is not that of {archive.name}; remove the folder, and it is unpacked again, or give "
+            "the folder itself"
+        )
+    return folder
+
+
+def _is_same(entry: zipfile.ZipInfo, file: Path) -> bool:
+    """Whether a file may be an entry of an archive: by size, and by CRC for small files such as those of labels."""
+    if entry.is_dir():
+        return True
+    if not file.is_file() or file.stat().st_size != entry.file_size:
+        return False
+    return entry.file_size > _READ_AT_ONCE or zlib.crc32(file.read_bytes()) == entry.CRC
 
 
 def check_room(folder: Path, needed: int, purpose: str) -> None:

@@ -60,11 +60,14 @@ class RawAnnotations:
         file: What messages name.
         image_dir: Folder that the ``file_name`` of each image is relative to.
         content: Lists ``images``, ``annotations`` and ``categories`` in COCO's format, pixels counted from 0.
+        displayed: Whether pixels are those of images as viewers show them, turned as their EXIF header says, rather
+            than as they are stored.
     """
 
     file: Path
     image_dir: Path
     content: dict[str, Any]
+    displayed: bool = False
 
 
 class MissingDataError(InputError, FileNotFoundError):

@@ -1,6 +1,7 @@
 """Data sets in COCO's keypoint format, or read into it."""
 
 import functools
+import inspect
 import json
 import logging
 import os
@@ -23,6 +24,7 @@ from rtmo.data.coco_json import (
     read_coco,
 )
 from rtmo.data.image_file import StoredFile, check_complete, read_image
+from rtmo.data.named_joints import named_keypoint_set, with_joints
 from rtmo.data.regions import box_polygon, rasterize
 from rtmo.data.source import PoseSource
 from rtmo.errors import InputError
@@ -80,6 +82,7 @@ class AnnotatedImages(PoseSource):
         self.name, self.skeleton, self.raw = name, skeleton, raw
         read = raw()
         self._file, self._image_dir, content = read.file, read.image_dir, read.content
+        self._displayed = read.displayed
         check_content(self._file, content)
         joints = keypoint_set(joints).joints if isinstance(joints, str) else joints
         self._joints = joints_by_category(self._file, content["categories"], joints, skeleton)
@@ -104,6 +107,24 @@ class AnnotatedImages(PoseSource):
         labeled = int(self._people.is_labeled[np.concatenate(self._rows)].sum())
         log.info("%s: %d images, %d people with keypoints", name, len(self), labeled)
 
+    @classmethod
+    def named_keypoint_set(cls, *, joints: Sequence[str] | str | None = None, **arguments: Any) -> KeypointSet:
+        """The keypoints that the files of a data set name, for those who do not say which to learn.
+
+        Args:
+            joints: As for the constructor.
+            arguments: Others of the constructor.
+
+        Raises:
+            InputError: If the files cannot be read or name none.
+        """
+        raw = cls.read(
+            **{name: arguments[name] for name in inspect.signature(cls.read).parameters if name in arguments}
+        )
+        skeleton, summary = named_keypoint_set(with_joints(raw.content, joints), raw.file.stem, str(raw.file))
+        log.info("%s: %s", raw.file, summary)
+        return skeleton
+
     def __len__(self) -> int:
         return len(self._file_names)
 
@@ -117,7 +138,7 @@ class AnnotatedImages(PoseSource):
         Raises:
             InputError: If the image is damaged or not of the size that its annotation says.
         """
-        image = read_image(self.file_at(index))
+        image = read_image(self.file_at(index), self._displayed)
         height, width = image.shape[:2]
         self._check_size(index, height, width)
         rows = self._rows[index]
@@ -233,7 +254,8 @@ class AnnotatedImages(PoseSource):
         if all(expected) and expected != [height, width]:
             raise InputError(
                 f"{self.file_at(index)}: {height} x {width} px, but {self._file} says "
-                f"{expected[0]} x {expected[1]} (height x width, before any EXIF rotation); correct either"
+                f"{expected[0]} x {expected[1]} (height x width, {'after' if self._displayed else 'before'} any EXIF "
+                "rotation); correct either"
             )
 
 

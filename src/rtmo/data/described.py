@@ -12,7 +12,7 @@ Node = Mapping[str, Any]
 
 
 def read(node: Node, key: str, skeleton: KeypointSet) -> RawAnnotations | None:
-    """A data set as its files have it; None for one without files of its own, such as drawn people and shards.
+    """A data set as its files have it; None for one that has none, such as drawn people.
 
     Raises:
         InputError: If there is no such file, or it has not the format.

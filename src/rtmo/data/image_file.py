@@ -1,4 +1,4 @@
-"""Reads image files as training needs them: BGR, unrotated, and never half an image."""
+"""Reads image files as training needs them: BGR and never half an image."""
 
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -22,10 +22,11 @@ class StoredFile(Protocol):
         ...
 
 
-def read_image(file: StoredFile) -> UInt8[np.ndarray, "H W 3"]:
+def read_image(file: StoredFile, displayed: bool = False) -> UInt8[np.ndarray, "H W 3"]:
     """Decodes an image to BGR, 0..255.
 
-    EXIF orientation is ignored, as COCO's annotations expect.
+    Args:
+        displayed: Whether to turn it as its EXIF header says, as viewers do; COCO's annotations expect that not.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -36,7 +37,8 @@ def read_image(file: StoredFile) -> UInt8[np.ndarray, "H W 3"]:
     if _is_truncated_jpeg(data):
         raise InputError(_truncated(file, len(data)))
     encoded = np.frombuffer(data, np.uint8)
-    image = cv2.imdecode(encoded, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if len(data) else None
+    flags = cv2.IMREAD_COLOR if displayed else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    image = cv2.imdecode(encoded, flags) if len(data) else None
     if image is None:
         raise InputError(f"{file}: not an image that OpenCV can read, or a damaged one; {_FIX}")
     return np.asarray(image)

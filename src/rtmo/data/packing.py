@@ -86,6 +86,7 @@ def _pack_source(folder: Path, source: AnnotatedImages, shard_mb: float) -> dict
     return {
         "images": len(source),
         "annotation_file": annotations.file.name,
+        "displayed": annotations.displayed,
         "sha256": {file: hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in (ANNOTATIONS, INDEX)},
         "shards": [path.stat().st_size for path in paths],
     }

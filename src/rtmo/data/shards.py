@@ -1,5 +1,6 @@
 """Data sets whose image files were packed into shards, by ``python -m rtmo.data shard``."""
 
+import functools
 import gzip
 import io
 import json
@@ -57,6 +58,28 @@ class PackedFile:
         return f"{self.store.place(shard_file(self.source, self.shard))}: {self.name}"
 
 
+def read_shards(shards: str, cache_dir: str | Path, name: str, cache_gb: float | None = None) -> RawAnnotations:
+    """The annotations of a data set of a shard set, as they were packed; see ``ShardedImages`` for the arguments.
+
+    Raises:
+        InputError: If the set has no such data set, or they are damaged.
+    """
+    return _annotations(_store(shards, cache_dir, name, cache_gb), name)
+
+
+def _store(shards: str, cache_dir: str | Path, name: str, cache_gb: float | None) -> ShardStore:
+    store = ShardStore(address=shards, cache_dir=cache_dir, cache_gb=cache_gb)
+    if name not in store.sources:
+        raise InputError(f"data.shards={shards}: no data set {name!r}; {did_you_mean(name, store.sources)}")
+    return store
+
+
+def _annotations(store: ShardStore, name: str) -> RawAnnotations:
+    content: dict[str, Any] = json.loads(gzip.decompress(store.content(name, ANNOTATIONS)))
+    folder = store.folder / name
+    return RawAnnotations(folder, folder, content, displayed=store.sources[name]["displayed"])
+
+
 class ShardedImages(AnnotatedImages):
     """A data set out of a shard set: its annotations as they were, its images from the shards.
 
@@ -69,6 +92,8 @@ class ShardedImages(AnnotatedImages):
     Raises:
         InputError: If the set has no such data set or not all of the selected images, or one of its files is missing.
     """
+
+    read = staticmethod(read_shards)
 
     def __init__(
         self,
@@ -84,13 +109,11 @@ class ShardedImages(AnnotatedImages):
         min_area: float | None = None,
         max_images: int | None = None,
     ) -> None:
-        self._store = ShardStore(address=shards, cache_dir=cache_dir, cache_gb=cache_gb)
-        if name not in self._store.sources:
-            raise InputError(f"data.shards={shards}: no data set {name!r}; {did_you_mean(name, self._store.sources)}")
+        self._store = _store(shards, cache_dir, name, cache_gb)
         if self._store.is_remote:
             log.info("%s: what is fetched of %s is kept in %s", name, shards, self._store.folder)
         super().__init__(
-            raw=self._read,
+            raw=functools.partial(_annotations, self._store, name),
             name=name,
             skeleton=skeleton,
             joints=joints,
@@ -104,10 +127,6 @@ class ShardedImages(AnnotatedImages):
         """See ``AnnotatedImages.file_at``."""
         shard, offset, size, checksum = self._places[index].tolist()
         return PackedFile(self._store, self.name, shard, offset, size, checksum, self._file_names[index])
-
-    def _read(self) -> RawAnnotations:
-        content: dict[str, Any] = json.loads(gzip.decompress(self._store.content(self.name, ANNOTATIONS)))
-        return RawAnnotations(self._store.folder / self.name / ANNOTATIONS, self._store.folder / self.name, content)
 
     def _check_files(self) -> None:
         self._store.check(self.name)

@@ -19,10 +19,12 @@ from rtmo.data.coco_pose import CocoPose
 from rtmo.data.described import Node, joint_names, read
 from rtmo.data.doctor.examine import DataSet, examine, held_out_images
 from rtmo.data.doctor.findings import Finding
-from rtmo.data.doctor.images import open_images, wanted_images
+from rtmo.data.doctor.images import open_images, turned_image, wanted_images
 from rtmo.data.doctor.repair import repaired, write_copy
+from rtmo.data.shards import ShardedImages
 from rtmo.errors import InputError
 from rtmo.skeletons import KeypointSet, keypoint_set
+from rtmo.targets import locate
 from rtmo.train import KEYS as TRAIN_KEYS
 
 TARGET, COCO_POSE = "_target_", f"{CocoPose.__module__}.{CocoPose.__qualname__}"
@@ -108,7 +110,8 @@ def check(data: Node, skeleton: KeypointSet, images: str, console: Console) -> d
 def opened(raw: RawAnnotations, node: Node, key: str, skeleton: KeypointSet, images: str, console: Console) -> DataSet:
     """A data set with a look at those of its image files that training opens."""
     choice = {name: node[name] for name in ("drop_empty", "image_ids", "max_images") if node.get(name) is not None}
-    positions = wanted_images(raw.content, **choice)
+    packed = issubclass(locate(node[TARGET], key), ShardedImages)  # type: ignore[arg-type]
+    positions = [] if packed else wanted_images(raw.content, **choice)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(f"images of {key}", total=len(positions))
         files = open_images(raw, positions, images, lambda: progress.advance(task))  # type: ignore[arg-type]
@@ -188,7 +191,7 @@ def write_copies(checked: Mapping[str, Checked], output_dir: Path | None, overwr
         overwrite: Whether they may replace files.
 
     Raises:
-        InputError: If one would replace a file, or no image would be left.
+        InputError: If one would replace a file, no image would be left, or images are turned by their EXIF header.
     """
     files = Counter(one.data.raw.file for one in checked.values() if one.data is not None)
     repairable = {key for key, one in checked.items() if any(finding.rule.repair for finding in one.findings)}
@@ -197,8 +200,18 @@ def write_copies(checked: Mapping[str, Checked], output_dir: Path | None, overwr
         # a folder is train and val at once: where one of them has a copy, the other needs one as well
         if one.data is None or not (key in repairable or (repairable and "annotation_file" not in one.node)):
             continue
+        if (turned := turned_image(one.data.raw)) is not None:
+            raise InputError(
+                f"{turned}: its EXIF header turns it; annotations of {key} are of the image as shown, those of a COCO "
+                "copy would be of the image as stored: store it as it is shown, or correct by hand instead of --fix"
+            )
         original = one.data.raw.file
-        stem = original.stem if files[original] == 1 else f"{original.stem}.{key.removeprefix('data.')}"
+        stem, split = original.stem, key.removeprefix("data.")
+        if "annotation_file" not in one.node:  # within its folder a copy would be taken for annotations of that folder
+            original = one.data.raw.image_dir.resolve()
+            stem = f"{original.name}.{split}"
+        elif files[original] > 1:
+            stem = f"{stem}.{split}"
         file = (output_dir or original.parent) / f"{stem}.fixed.json"
         content, done = repaired(one.data, one.held_out)
         write_copy(content, file, overwrite)

@@ -11,7 +11,6 @@ from rich.table import Table
 from rtmo import config
 from rtmo.config_data import data_sets
 from rtmo.data.coco_json import RawAnnotations
-from rtmo.data.coco_pose import AnnotatedImages
 from rtmo.data.described import Node, joint_names, read
 from rtmo.data.statistics import Statistics, read_statistics
 from rtmo.data.statistics_figure import write_figure
@@ -46,12 +45,9 @@ def of_node(node: Node, key: str, skeleton: KeypointSet) -> Statistics:
         InputError: If it cannot be used.
     """
     raw, names = read(node, key, skeleton), joint_names(node)
-    if raw is None:
+    if raw is None:  # drawn people
         source = build(node, key, skeleton)
-        if isinstance(source, AnnotatedImages):  # out of shards
-            raw = source.raw()
-        else:  # drawn people
-            raw = RawAnnotations(Path(source.name), Path(), source.ground_truth())
+        raw = RawAnnotations(Path(source.name), Path(), source.ground_truth())
     return read_statistics(raw, skeleton, None if names is None else tuple(names))
 
 

@@ -8,13 +8,14 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from small_coco import HEIGHT, NUM_JOINTS, WIDTH, content, standing, write
 
 from rtmo.data.coco_json import RawAnnotations, read_coco
 from rtmo.data.coco_pose import CocoPose
 from rtmo.data.doctor.examine import DataSet, examine, held_out_images
 from rtmo.data.doctor.findings import RULES, Finding
-from rtmo.data.doctor.images import Depth, open_images, wanted_images
+from rtmo.data.doctor.images import Depth, open_images, turned_image, wanted_images
 from rtmo.data.doctor.repair import repaired, write_copy
 from rtmo.skeletons import COCO17, CROWDPOSE14, KeypointSet
 
@@ -224,6 +225,21 @@ def test_sizes_come_from_files_where_entries_have_none(tmp_path):
     assert kinds(examine(opened(tmp_path, described))) == {"joints_outside": 1}
     assert kinds(examine(opened(tmp_path, described, "header"))) == {"joints_outside": 1}
     assert "joints_outside" not in kinds(examine(opened(tmp_path, described, "none")))
+
+
+@pytest.mark.parametrize("depth", ["decode", "header"])
+def test_sizes_are_those_of_images_as_they_are_annotated(tmp_path, depth):
+    described = content(1)
+    write(tmp_path, described)
+    path = tmp_path / "images" / "000.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees
+    Image.new("RGB", (HEIGHT, WIDTH)).save(path, exif=exif)
+    for displayed in (True, False):
+        raw = RawAnnotations(tmp_path / "people.json", tmp_path / "images", described, displayed)
+        data = DataSet(raw, COCO17, None, open_images(raw, [0], depth, lambda: None))
+        assert kinds(examine(data)) == ({} if displayed else {"image_size": 1})
+        assert turned_image(raw) == (path if displayed else None)
 
 
 def test_crowds_need_no_pose_and_no_count(tmp_path):

@@ -3,6 +3,8 @@
 Every reader takes a file or folder, and ``image_dir``, the folder that file names are relative to; with it, sizes that
 the format leaves out are read off the images. It returns images, annotations and categories, and only what the format
 itself says: ``coco_content.complete`` fills in the rest where a file for others is written.
+
+The table here is of formats that data sets are published in; ``rtmo.data.folder`` has that of annotation tools.
 """
 
 from pathlib import Path

@@ -1,5 +1,6 @@
 """Opens the image files of a data set, as training will."""
 
+import functools
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -8,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from PIL import Image
-
 from rtmo.data.coco_json import RawAnnotations
+from rtmo.data.converters.image_index import displayed_size, is_turned, stored_size
 from rtmo.data.doctor.findings import Findings
 from rtmo.data.doctor.values import whole_number
 from rtmo.data.image_file import check_complete, read_image
@@ -26,7 +26,7 @@ class ImageFile:
     Attributes:
         path: Where it is.
         fault: A kind of fault (``findings.RULES``), or None.
-        size: (height, width) as stored, px, before any EXIF rotation; None if there is none.
+        size: (height, width) in px, of the image as annotated (``RawAnnotations.displayed``); None if there is none.
         digest: Of its bytes; None if they were not all read.
     """
 
@@ -80,7 +80,8 @@ def open_images(
     if depth == "none":
         return opened
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = pool.map(_decoded if depth == "decode" else _header, paths)
+        look = _decoded if depth == "decode" else _header
+        found = pool.map(functools.partial(look, displayed=raw.displayed), paths)
         for position, file in zip(positions, found, strict=True):
             opened[position] = file
             advance()
@@ -96,7 +97,7 @@ def report_images(raw: RawAnnotations, opened: Mapping[int, ImageFile], found: F
             found.add(file.fault, entry["file_name"])
         elif not has_size_of(entry, file):
             height, width = file.size or (0, 0)
-            turned = ", turned by EXIF?" if (entry["height"], entry["width"]) == (width, height) else ""
+            turned = ", turned by EXIF?" if (entry.get("height"), entry.get("width")) == (width, height) else ""
             said = f"{entry['height']} x {entry['width']}"
             found.add(
                 "image_size", f"{entry['file_name']}: {height} x {width} px, entry says {said} (height x width{turned})"
@@ -120,16 +121,20 @@ def has_size_of(entry: dict[str, Any], file: ImageFile) -> bool:
     return not all(said) or file.size is None or said == file.size
 
 
-def _decoded(path: Path) -> ImageFile:
-    return _looked_at(path, lambda: read_image(path).shape[:2], with_digest=True)
+def turned_image(raw: RawAnnotations) -> Path | None:
+    """The first image that its EXIF header turns, where annotations are of images as viewers show them."""
+    if not raw.displayed:
+        return None
+    paths = (raw.image_dir / entry["file_name"] for entry in raw.content["images"] if has_name(entry))
+    return next((path for path in paths if path.is_file() and is_turned(path)), None)
 
 
-def _header(path: Path) -> ImageFile:
-    def size() -> tuple[int, int]:
-        with Image.open(path) as image:
-            return image.height, image.width
+def _decoded(path: Path, displayed: bool) -> ImageFile:
+    return _looked_at(path, lambda: read_image(path, displayed).shape[:2], with_digest=True)
 
-    return _looked_at(path, size, with_digest=False)
+
+def _header(path: Path, displayed: bool) -> ImageFile:
+    return _looked_at(path, lambda: displayed_size(path) if displayed else stored_size(path), with_digest=False)
 
 
 def _looked_at(path: Path, size: Callable[[], tuple[int, int]], with_digest: bool) -> ImageFile:
@@ -141,7 +146,7 @@ def _looked_at(path: Path, size: Callable[[], tuple[int, int]], with_digest: boo
         return ImageFile(path, "image_truncated")
     try:
         measured = size()
-    except (InputError, OSError):  # Pillow's complaint is an OSError
+    except InputError:
         return ImageFile(path, "image_unreadable")
     digest = hashlib.blake2b(path.read_bytes(), digest_size=16).digest() if with_digest else None
     return ImageFile(path, size=measured, digest=digest)
