@@ -49,6 +49,7 @@ def test_text_for_ids_and_numbers_is_read(fix):
         annotation |= {field: str(annotation[field]) for field in ("id", "category_id")}
         annotation["image_id"] = f"image {annotation['image_id']}"
     described["categories"][0]["id"] = "1"
+    described["images"][0]["height"] = str(HEIGHT)
     person = described["annotations"][2]
     person |= {"bbox": [str(value) for value in person["bbox"]], "area": str(person["area"])}
     person["keypoints"] = [str(value) for value in person["keypoints"]]
@@ -56,6 +57,7 @@ def test_text_for_ids_and_numbers_is_read(fix):
     assert [image["id"] for image in fixed["images"]] == [1, 2, 3, 4]
     assert [entry["image_id"] for entry in fixed["annotations"]] == [1, 1, 2, 2, 3, 3, 4, 4]
     assert fixed["annotations"][2] == {**content()["annotations"][2], "image_id": 2}
+    assert fixed["images"][0] == {**content()["images"][0], "id": 1}
     assert done["images given a new id"] == 4
     assert "annotations dropped" not in done
 

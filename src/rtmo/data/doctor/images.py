@@ -98,7 +98,7 @@ def report_images(raw: RawAnnotations, opened: Mapping[int, ImageFile], found: F
         elif not has_size_of(entry, file):
             height, width = file.size or (0, 0)
             turned = ", turned by EXIF?" if (entry.get("height"), entry.get("width")) == (width, height) else ""
-            said = f"{entry['height']} x {entry['width']}"
+            said = f"{entry['height']!r} x {entry['width']!r}"
             found.add(
                 "image_size", f"{entry['file_name']}: {height} x {width} px, entry says {said} (height x width{turned})"
             )

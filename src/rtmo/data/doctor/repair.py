@@ -12,7 +12,7 @@ import numpy as np
 from rtmo.data.coco_json import AREA_OF_BOX
 from rtmo.data.doctor.entries import Entry, names_joints
 from rtmo.data.doctor.examine import DataSet
-from rtmo.data.doctor.images import has_name, has_size_of, said_size
+from rtmo.data.doctor.images import has_name, said_size
 from rtmo.data.doctor.people import OUTSIDE, usable_outline
 from rtmo.data.doctor.values import are_numbers, read_number, read_numbers, whole_number
 from rtmo.errors import InputError
@@ -109,7 +109,7 @@ def _repair_images(
     for position, entry in enumerate(entries):
         key, file = _key(entry), data.opened.get(position)
         ambiguous = key is None or not has_name(entry) or len(names_of[key]) > 1
-        damaged = file is not None and (file.fault is not None or not has_size_of(entry, file))
+        damaged = file is not None and (file.fault is not None or said_size(entry) not in (None, file.size))
         if ambiguous or damaged or entry["file_name"] in held_out:
             done["images dropped"] += 1
             continue
