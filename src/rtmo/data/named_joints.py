@@ -106,8 +106,15 @@ def _sigmas(
 def _limbs(category: Mapping[str, Any], where: str) -> Sequence[tuple[str, str]]:
     """COCO's ``skeleton``: pairs of positions from 1 on."""
     names, pairs = category["keypoints"], category.get("skeleton") or ()
-    if any(not 1 <= place <= len(names) for pair in pairs for place in pair):
-        log.warning("%s: category %s: skeleton must count joints from 1; no limbs are drawn", where, category["id"])
+    places = range(1, len(names) + 1)
+    if not isinstance(pairs, Sequence) or not all(
+        isinstance(pair, Sequence) and len(pair) == 2 and all(place in places for place in pair) for pair in pairs
+    ):
+        log.warning(
+            "%s: category %s: skeleton must be pairs of joints, counted from 1; no limbs are drawn",
+            where,
+            category["id"],
+        )
         return ()
     return [(names[a - 1], names[b - 1]) for a, b in pairs]
 
