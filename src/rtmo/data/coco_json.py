@@ -237,17 +237,17 @@ def _numbers(file: Path, field: str, values: Mapping[int, Any], annotations: Seq
     try:
         return np.array(list(values.values()), dtype=np.float64)
     except (TypeError, ValueError) as error:
-        row, value = next((row, value) for row, value in values.items() if not _is_numeric(value))
+        row, value = next((row, value) for row, value in values.items() if not _is_numeric(value, field == "area"))
         raise InputError(
             f"{file}: annotation {annotations[row]['id']}: {field} must be numbers, got {value!r}; "
             "correct it or remove the annotation"
         ) from error
 
 
-def _is_numeric(value: Any) -> bool:
+def _is_numeric(value: Any, is_single: bool) -> bool:
     """Whether a value is a number, or a list of numbers."""
     try:
-        return np.array(value, dtype=np.float64).ndim == isinstance(value, list)
+        return np.array(value, dtype=np.float64).ndim == (0 if is_single else 1)
     except (TypeError, ValueError):
         return False
 

@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 _TOLERANCE = 0.01  # rounding may take a coordinate outside 0..1 by so much, as Ultralytics allows
 _SPLITS = ("train", "val")
+_FAULTS_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def read_yolo_pose(path: Path, *, image_dir: Path | None = None) -> dict[str, An
         image_dir: What file names are relative to; None: the folder of data.yaml.
 
     Raises:
-        InputError: If something is missing or wrong, with file and line.
+        InputError: If something is missing or wrong, with file and line; of labels and images, the first ten.
 
     Reference: https://docs.ultralytics.com/datasets/pose.
     """
@@ -59,8 +60,13 @@ def read_yolo_pose(path: Path, *, image_dir: Path | None = None) -> dict[str, An
     folder = image_dir or file.parent
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
+    faults: list[str] = []
     for split, image_file in _images(file, fields):
-        height, width = displayed_size(image_file)
+        try:
+            height, width = displayed_size(image_file)
+        except InputError as error:
+            faults.append(str(error))
+            continue
         image = {
             "id": len(images) + 1,
             "file_name": Path(os.path.relpath(image_file, folder)).as_posix(),
@@ -69,8 +75,11 @@ def read_yolo_pose(path: Path, *, image_dir: Path | None = None) -> dict[str, An
             "split": split,
         }
         images.append(image)
-        for entry in _labels(image_file, layout, height, width):
+        for entry in _labels(image_file, layout, height, width, faults):
             annotations.append({"id": len(annotations) + 1, "image_id": image["id"], **entry})
+    _refuse(faults)
+    if not annotations:
+        raise InputError(f"{file}: no labels; those of {image_file} belong into {_label_file(image_file)}")
     categories: list[dict[str, Any]] = [
         {"id": number + 1, "name": name, "keypoints": layout.joints[number]} for number, name in layout.classes.items()
     ]
@@ -232,12 +241,28 @@ def _label_file(image: Path) -> Path:
     return Path(*parts)
 
 
-def _labels(image: Path, layout: _Layout, height: int, width: int) -> Iterator[dict[str, Any]]:
+def _refuse(faults: Sequence[str]) -> None:
+    """One message of all that is wrong, so that it can be corrected at once."""
+    if faults:
+        more = [f"and {len(faults) - _FAULTS_NAMED} more"] if len(faults) > _FAULTS_NAMED else []
+        raise InputError("\n".join([*faults[:_FAULTS_NAMED], *more]))
+
+
+def _labels(image: Path, layout: _Layout, height: int, width: int, faults: list[str]) -> Iterator[dict[str, Any]]:
+    """The people of an image; what is wrong with lines is noted."""
     file = _label_file(image)
     if not file.is_file():
         return
-    for number, line in _lines(file):
-        yield _person(line.split(), f"{file}, line {number}", layout, height, width)
+    try:
+        lines = list(_lines(file))
+    except InputError as error:
+        faults.append(str(error))
+        return
+    for number, line in lines:
+        try:
+            yield _person(line.split(), f"{file}, line {number}", layout, height, width)
+        except InputError as error:
+            faults.append(str(error))
 
 
 def _lines(file: Path) -> Iterator[tuple[int, str]]:

@@ -116,7 +116,8 @@ def report_people(people: People, joints: Sequence[str], images: Mapping[int, En
     note("visibility_flag", odd.any(1), lambda row: f"visibility {_plain(flags[row][odd[row]])[0]}")
     note("area_negative", people.area < 0, lambda row: f"area {people.area[row]:g}")
     lacks_area = (np.isnan(people.area) | (people.area == 0)) & labeled.any(1)
-    note("area_missing", lacks_area, lambda row: f"area {people.entries[row].get('area')}")
+    kind = "area_missing" if (people.area > 0).any() else "areas_absent"
+    note(kind, lacks_area, lambda row: f"area {people.entries[row].get('area')}")
     outside = labeled & ((points < -OUTSIDE) | (points > people.sizes[:, None] + OUTSIDE)).any(-1)
     note("joints_outside", outside.any(1), lambda row: f"{joint(row, outside)}, {box(row)}")
     astray = labeled & ~outside & _outside_box(people)
