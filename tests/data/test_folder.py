@@ -201,6 +201,28 @@ def test_coco_files_for_training_and_validation(tmp_path):
         read_data(tmp_path, None, 0.1)
 
 
+def test_the_name_of_a_file_says_more_than_that_of_its_folder(tmp_path):
+    root = tmp_path / "cows"
+    pictures = write_coco(root)
+    content = json.loads((root / "annotations.json").read_text())
+    (root / "annotations.json").unlink()
+    (root / "trainval").mkdir()
+    for split, images in (("train", content["images"][:8]), ("val", content["images"][8:])):
+        chosen = {image["id"] for image in images}
+        people = [entry for entry in content["annotations"] if entry["image_id"] in chosen]
+        (root / "trainval" / f"{split}.json").write_text(
+            json.dumps({**content, "images": images, "annotations": people})
+        )
+    images = read_data(root, None, 0.1).content["images"]
+    assert [image["split"] for image in images] == ["train"] * 8 + ["val"] * (len(pictures) - 8)
+
+
+def test_all_images_to_validate_leave_none_to_train(tmp_path):
+    write_coco(tmp_path)
+    with pytest.raises(InputError, match=r"no image is for train; data\.val_fraction=1"):
+        FolderPose(root=tmp_path, **{**ALL, "split": "train"}, skeleton=skeleton_of(tmp_path))
+
+
 def test_spellings_of_coco_joints_are_understood(tmp_path):
     write_labelme(tmp_path)
     spelt = {"left_paw": "LShoulder", "right_paw": "shoulder right", "tail": "leftEye", "horn": "eye.R", "nose": "Nose"}

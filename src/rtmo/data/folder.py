@@ -189,6 +189,8 @@ def read_folder(root: str | Path, split: Split, format: str | None = None, val_f
     content = dict(raw.content)
     for field in ("images", "annotations"):
         content[field] = [entry for entry in content[field] if entry["split"] == split]
+    if not content["images"]:
+        raise InputError(f"{root}: no image is for {split}; data.val_fraction={val_fraction} of all are for validation")
     return RawAnnotations(raw.file, raw.image_dir, content, raw.displayed)
 
 

@@ -97,10 +97,7 @@ def _files_by_split(folder: Path) -> dict[Path, str | None]:
         return {files[0]: None}
     by_split: dict[str | None, list[Path]] = {}
     for file in files:
-        words = file.name.lower() + " " + file.parent.relative_to(folder).as_posix().lower()
-        by_split.setdefault(next((split for split in ("train", "val", "test") if split in words), None), []).append(
-            file
-        )
+        by_split.setdefault(_split_of(file, folder), []).append(file)
     chosen = [by_split.get(split, []) for split in ("train", "val")]
     if [len(files) for files in chosen] != [1, 1]:
         names = ", ".join(str(file.relative_to(folder)) for file in files) or "none"
@@ -117,6 +114,15 @@ def _files_by_split(folder: Path) -> dict[Path, str | None]:
     ]:
         log.info("%s: left out: %s", folder, ", ".join(others))
     return {chosen[0][0]: "train", chosen[1][0]: "val"}
+
+
+def _split_of(file: Path, folder: Path) -> str | None:
+    """What the name of a file says, or else that of its folder."""
+    for name in (file.name.lower(), file.parent.relative_to(folder).as_posix().lower()):
+        for split in ("train", "val", "test"):
+            if split in name:
+                return split
+    return None
 
 
 def _check_entries(content: Mapping[str, Any], file: Path) -> None:
