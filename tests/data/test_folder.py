@@ -223,6 +223,20 @@ def test_all_images_to_validate_leave_none_to_train(tmp_path):
         FolderPose(root=tmp_path, **{**ALL, "split": "train"}, skeleton=skeleton_of(tmp_path))
 
 
+def test_pairs_of_yolo_hold_for_joints_that_are_named_otherwise(tmp_path):
+    write_yolo_pose(tmp_path)
+    skeleton = skeleton_of(tmp_path, joints=["Nase", "linke Pfote", "rechte Pfote", "Schwanz", "Horn"])
+    assert skeleton.flip_pairs == (("linke Pfote", "rechte Pfote"),)
+
+
+def test_limbs_hold_for_joints_that_are_named_otherwise(tmp_path, monkeypatch):
+    write_coco(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    skeleton = skeleton_of(".", joints=list("abcde"))
+    assert skeleton.limbs == (("a", "e"), ("b", "d"))
+    assert skeleton.name == tmp_path.name
+
+
 def test_spellings_of_coco_joints_are_understood(tmp_path):
     write_labelme(tmp_path)
     spelt = {"left_paw": "LShoulder", "right_paw": "shoulder right", "tail": "leftEye", "horn": "eye.R", "nose": "Nose"}

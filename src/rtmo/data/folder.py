@@ -239,7 +239,7 @@ class FolderPose(AnnotatedImages):
         root, form = locate_data(arguments["root"], arguments.get("format"))
         raw = read_data(root, form, arguments.get("val_fraction", 0.1))
         content = with_joints(raw.content, joints)
-        skeleton, summary = named_keypoint_set(content, root.stem, str(root))
+        skeleton, summary = named_keypoint_set(content, root.resolve().stem, str(root))
         log.info("%s: %s; %s; %s", root, form, summary, ", ".join(_counts(content)))
         return skeleton
 

@@ -32,12 +32,21 @@ def use_usual_names(content: Mapping[str, Any]) -> None:
 
 
 def with_joints(content: Mapping[str, Any], joints: Sequence[str] | str | None) -> Mapping[str, Any]:
-    """Content whose categories have other names of joints, if there are any."""
+    """Content whose categories have other names of joints, if there are any; pairs and limbs go by position."""
     if joints is None:
         return content
     names = list(keypoint_set(joints).joints if isinstance(joints, str) else joints)
-    categories = [{"id": each["id"], "keypoints": names} for each in content["categories"] if each.get("keypoints")]
+    categories = [_renamed(each, names) for each in content["categories"] if each.get("keypoints")]
     return {**content, "categories": categories}
+
+
+def _renamed(category: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    before = category["keypoints"]
+    if len(before) != len(names):  # whoever reads the annotations says so
+        return {"id": category["id"], "keypoints": names}
+    given = category.get("flip_pairs")
+    pairs = {} if given is None else {"flip_pairs": [tuple(names[before.index(one)] for one in pair) for pair in given]}
+    return {"id": category["id"], "skeleton": category.get("skeleton"), "keypoints": names, **pairs}
 
 
 def named_keypoint_set(content: Mapping[str, Any], name: str, where: str) -> tuple[KeypointSet, str]:
