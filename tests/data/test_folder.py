@@ -434,6 +434,13 @@ def test_hidden_files_are_no_data(written):
     assert len(read_data(root, None, 0.1).content["images"]) == len(pictures)
 
 
+@pytest.mark.parametrize("text", ["{ // settings", "[]"])
+def test_other_json_files_do_not_matter(tmp_path, text):
+    write_yolo_pose(tmp_path)
+    (tmp_path / "settings.json").write_text(text)
+    assert len(read_data(tmp_path, None, 0.1).content["images"]) == 12
+
+
 def test_umlauts_match_however_they_are_encoded(tmp_path):
     write_coco(tmp_path)
     file = tmp_path / "annotations.json"

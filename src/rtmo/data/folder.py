@@ -78,9 +78,9 @@ def locate_data(root: str | Path, format: str | None = None) -> tuple[Path, str]
         return locate_data(archives[0], format)
     if format is not None:
         return path, format
-    found = Counter(name for file in candidates if (name := _format_of(file)) is not None)
+    found = _formats_of(candidates)
     if len(found) == 1:
-        return path, next(iter(found))
+        return path, found[0]
     if found:
         raise InputError(f"{path}: annotations of several formats, {', '.join(found)}; choose with data.format=...")
     looked_for = "; ".join(f"{name}: {each.recognised_by}" for name, each in FORMATS.items())
@@ -97,6 +97,21 @@ def _candidates(path: Path) -> list[Path]:
         *visible_files(path, "*.yaml", "*.yml", "*.xml"),
         *visible_files(path, "*.json")[:_JSON_LOOKED_AT],
     ]
+
+
+def _formats_of(files: Sequence[Path]) -> list[str]:
+    """The formats of some files; one that cannot be read counts only if it may be the one that was meant."""
+    found: dict[str | None, None] = {}
+    damaged: InputError | None = None
+    for file in files:
+        try:
+            found[_format_of(file)] = None
+        except InputError as error:
+            damaged = damaged or error
+    names = [name for name in found if name is not None]
+    if damaged and not names:
+        raise damaged
+    return names
 
 
 def _format_of(file: Path) -> str | None:

@@ -62,8 +62,12 @@ def read_label_studio(path: Path, *, image_dir: Path | None = None) -> dict[str,
 
 def is_label_studio(content: Any) -> bool:
     """Whether the content of a JSON file is an export of Label Studio."""
-    return isinstance(content, list) and all(
-        isinstance(task, dict) and isinstance(task.get("annotations"), list) and "data" in task for task in content
+    return (
+        isinstance(content, list)
+        and len(content) > 0
+        and all(
+            isinstance(task, dict) and isinstance(task.get("annotations"), list) and "data" in task for task in content
+        )
     )
 
 
