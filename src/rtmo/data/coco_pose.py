@@ -21,7 +21,9 @@ from rtmo.data.coco_json import (
     pack_people,
     read_coco,
 )
-from rtmo.data.image_file import check_complete, read_image
+from rtmo.data.image_file import ImageFile, check_complete, read_size
+from rtmo.data.packed import Packed
+from rtmo.data.picture import Picture
 from rtmo.data.regions import box_polygon, rasterize
 from rtmo.data.source import PoseSource
 from rtmo.errors import InputError
@@ -91,14 +93,15 @@ class AnnotatedImages(PoseSource):
             min_area=min_area,
             max_images=max_images,
         )
-        # Arrays, strings and bytes rather than trees of objects: forked workers go on sharing their memory.
+        rows = [by_image.get(image["id"], np.empty(0, dtype=np.int64)) for image in selected]
+        # Arrays rather than trees of objects: forked workers go on sharing their memory.
         self._image_ids = np.array([image["id"] for image in selected], dtype=np.int64)
-        self._file_names = [str(image["file_name"]) for image in selected]
+        self._file_names = Packed.of_bytes([os.fsencode(str(image["file_name"])) for image in selected])
         self._sizes = np.array([[image.get("height", 0), image.get("width", 0)] for image in selected])  # 0: not given
-        self._rows = [by_image.get(image["id"], np.empty(0, dtype=np.int64)) for image in selected]
-        self._ignored = [self._ignored_regions(annotations, rows) for rows in self._rows]
+        self._rows = Packed(rows, np.int64)
+        self._ignored = Packed.of_bytes([self._ignored_regions(annotations, each) for each in rows])
         self._check_files()
-        labeled = int(self._people.is_labeled[np.concatenate(self._rows)].sum())
+        labeled = int(self._people.is_labeled[np.concatenate(rows)].sum())
         log.info("%s: %d images, %d people with keypoints", name, len(self), labeled)
 
     def __len__(self) -> int:
@@ -110,9 +113,15 @@ class AnnotatedImages(PoseSource):
         Raises:
             InputError: If the image is damaged or not of the size that its annotation says.
         """
-        image = read_image(self._image_dir / self._file_names[index])
-        height, width = image.shape[:2]
-        self._check_size(index, height, width)
+        return self.load_undrawn(index, with_ignore_mask).drawn()
+
+    def load_undrawn(self, index: int, with_ignore_mask: bool = False) -> Sample:
+        """See ``PoseSource.load_undrawn``; what ``load`` raises comes when the image is drawn."""
+        file, (height, width) = self._file_at(index), self._sizes[index].tolist()
+        if not (height and width):
+            height, width = read_size(file)
+        image = ImageFile(file, (height, width), self._file)
+        ignore_mask = rasterize(json.loads(self._ignored.bytes_at(index)), height, width) if with_ignore_mask else None
         rows = self._rows[index]
         corners = self._people.bboxes[rows].copy()
         corners[:, 2:] += corners[:, :2]
@@ -120,14 +129,13 @@ class AnnotatedImages(PoseSource):
         corners[:, 1::2] = corners[:, 1::2].clip(0, height - 1)
         guess = AREA_OF_BOX * np.prod(corners[:, 2:] - corners[:, :2], axis=1)  # of the part within the image
         return Sample(
-            image=image,
+            image=Picture.showing(image, ignore_mask),
             bboxes=corners,
             keypoints=self._people.keypoints[rows],
             visibility=self._people.visibility[rows],
             annotated=self._people.annotated[rows],
             area=np.where(self._people.has_area[rows], self._people.area[rows], guess).astype(np.float32),
             image_id=int(self._image_ids[index]),
-            ignore_mask=rasterize(json.loads(self._ignored[index]), height, width) if with_ignore_mask else None,
             warp=np.eye(2, 3),
         )
 
@@ -203,7 +211,7 @@ class AnnotatedImages(PoseSource):
     def _check_files(self) -> None:
         if not self._image_dir.is_dir():
             raise missing("image_dir", self._image_dir, "folder")
-        paths = [self._image_dir / name for name in self._file_names]
+        paths = [self._file_at(index) for index in range(len(self))]
         present: dict[Path, set[str]] = {}
         for folder in {path.parent for path in paths}:
             present[folder] = set(os.listdir(folder)) if folder.is_dir() else set()
@@ -217,13 +225,8 @@ class AnnotatedImages(PoseSource):
             for path in paths:
                 check_complete(path)
 
-    def _check_size(self, index: int, height: int, width: int) -> None:
-        expected = self._sizes[index].tolist()
-        if all(expected) and expected != [height, width]:
-            raise InputError(
-                f"{self._image_dir / self._file_names[index]}: {height} x {width} px, but {self._file} says "
-                f"{expected[0]} x {expected[1]} (height x width, before any EXIF rotation); correct either"
-            )
+    def _file_at(self, index: int) -> Path:
+        return self._image_dir / os.fsdecode(self._file_names.bytes_at(index))
 
 
 class CocoPose(AnnotatedImages):

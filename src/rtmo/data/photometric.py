@@ -47,10 +47,10 @@ class Albumentations(Transform):
             InputError: If a transform changed the size or type of the image.
         """
         self.compose.set_random_seed(int(rng.integers(2**31)))
-        image = self.compose(image=cv2.cvtColor(sample.image, cv2.COLOR_BGR2RGB))["image"]
-        if image.shape != sample.image.shape or image.dtype != np.uint8:
+        image = self.compose(image=cv2.cvtColor(sample.pixels, cv2.COLOR_BGR2RGB))["image"]
+        if image.shape != sample.pixels.shape or image.dtype != np.uint8:
             raise InputError(
-                f"albumentations returned {image.dtype} {image.shape} for uint8 {sample.image.shape}; remove "
+                f"albumentations returned {image.dtype} {image.shape} for uint8 {sample.pixels.shape}; remove "
                 "transforms that normalize or change the type or the number of channels"
             )
         return replace(sample, image=cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
