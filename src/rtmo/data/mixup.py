@@ -94,10 +94,12 @@ class MixUp(Transform):
         """The average of two samples; ``image_id`` and ``warp`` of the result are those of the first."""
         sample, other = fitted(sample, self.image_size).drawn(), other.drawn()
         masks = [each.ignore_mask for each in (sample, other) if each.ignore_mask is not None]
+        image, differing = sample.pixels & other.pixels, sample.pixels ^ other.pixels
+        differing >>= 1
+        image += differing  # floor((a + b) / 2) without leaving uint8
         return replace(
             concatenate([sample, other]),
-            # floor((a + b) / 2) without leaving uint8
-            image=(sample.pixels & other.pixels) + ((sample.pixels ^ other.pixels) >> 1),
+            image=image,
             ignore_mask=np.logical_or.reduce(masks) if masks else None,
         )
 

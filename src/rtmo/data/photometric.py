@@ -103,9 +103,12 @@ class HSVJitter(A.ImageOnlyTransform):
         Args:
             shifts: Three whole numbers: hue, saturation, value.
         """
-        levels = np.arange(256)
-        table = np.stack(
-            [(levels + shifts[0]) % 180, (levels + shifts[1]).clip(0, 255), (levels + shifts[2]).clip(0, 255)], axis=-1
-        ).astype(np.uint8)
         hsv = cv2.cvtColor(img, cv2.COLOR_RGB2HSV)
-        return np.asarray(cv2.cvtColor(cv2.LUT(hsv, table[None]), cv2.COLOR_HSV2RGB))
+        hue, saturation, value = (float(shift) for shift in shifts)
+        if hue:
+            table = ((np.arange(256) + hue) % 180).astype(np.uint8)
+            cv2.insertChannel(cv2.LUT(cv2.extractChannel(hsv, 0), table), hsv, 0)
+        # Both clip; OpenCV is slow to add what is negative.
+        cv2.add(hsv, (0, max(saturation, 0), max(value, 0), 0), dst=hsv)
+        cv2.subtract(hsv, (0, max(-saturation, 0), max(-value, 0), 0), dst=hsv)
+        return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB))

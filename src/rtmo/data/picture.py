@@ -183,18 +183,19 @@ class Picture(Undrawn):
         """See ``Undrawn``."""
         if len(self.tiles) == 1 and self.tiles[0].is_unmoved(self.image_size):
             return self.tiles[0].image.read(), self.tiles[0].ignore_mask
-        canvas = np.full((*self.image_size, 3), GREY, dtype=np.uint8)
+        canvas = np.full((*self.image_size, 4), GREY, dtype=np.uint8)
         masked = any(tile.ignore_mask is not None for tile in self.tiles)
         mask = np.zeros(self.image_size, dtype=np.uint8) if masked else None
         for tile in self.tiles:
             _draw(tile, canvas, mask)
-        return canvas, None if mask is None else mask > 128
+        return cv2.cvtColor(canvas, cv2.COLOR_BGRA2BGR), None if mask is None else mask > 128
 
 
-def _draw(tile: Tile, canvas: UInt8[np.ndarray, "H W 3"], mask: UInt8[np.ndarray, "H W"] | None) -> None:
+def _draw(tile: Tile, canvas: UInt8[np.ndarray, "H W 4"], mask: UInt8[np.ndarray, "H W"] | None) -> None:
     """Draws a tile into the smallest part of the canvas that holds it; neither reads nor draws one that lies outside.
 
     Args:
+        canvas: BGR and one more, as OpenCV 5 warps four channels in half of the time that it takes for three.
         mask: 255 where something is ignored.
     """
     outline = tile.outline(margin=0.5 if tile.fades else 0.0)
@@ -213,11 +214,12 @@ def _draw(tile: Tile, canvas: UInt8[np.ndarray, "H W 3"], mask: UInt8[np.ndarray
         mask[part] = np.maximum(mask[part], ignored if shape is None else ignored & shape)
 
 
-def _pixels(tile: Tile, first: np.ndarray, size: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
+def _pixels(tile: Tile, first: np.ndarray, size: tuple[int, int]) -> UInt8[np.ndarray, "h w 4"]:
     """The part of (width, height) px of a picture that begins at ``first``, with nothing on it but the tile."""
     pixels, matrix = tile.read()
+    pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2BGRA)
     if tile.fades:
-        return _warp(pixels, matrix, first, size, borderMode=cv2.BORDER_CONSTANT, borderValue=BORDER)
+        return _warp(pixels, matrix, first, size, borderMode=cv2.BORDER_CONSTANT, borderValue=(*BORDER, 0))
     scale = matrix.diagonal()
     place = np.concatenate([matrix[:, 2] - (scale - 1) / 2, scale * pixels.shape[1::-1]])  # left, top, width, height
     left, top, width, height = whole = np.round(place).astype(int).tolist()
@@ -230,7 +232,7 @@ def _pixels(tile: Tile, first: np.ndarray, size: tuple[int, int]) -> UInt8[np.nd
 def _warp(
     pixels: np.ndarray, matrix: np.ndarray, first: np.ndarray, size: tuple[int, int], **options: Any
 ) -> np.ndarray:
-    """A part of the warped image, that of (width, height) px which begins at ``first``."""
+    """The part of (width, height) px of a warped image that begins at ``first``."""
     return cv2.warpAffine(pixels, matrix - np.column_stack([np.zeros((2, 2)), first]), size, **options)
 
 
