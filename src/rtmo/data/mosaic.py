@@ -51,7 +51,7 @@ class Mosaic(Transform):
         return MosaicParams(x=int(x * width), y=int(y * height))
 
     def apply(self, samples: Sequence[Sample], params: MosaicParams) -> Sample:
-        """Combines four samples; ``image_id`` and ``warp`` of the result are those of the first, its image is undrawn."""
+        """Combines four samples and leaves the image undrawn; ``image_id`` and ``warp`` are those of the first."""
         canvas_size = (2 * self.image_size[0], 2 * self.image_size[1])
         placed = [self._place(sample, place, params, canvas_size) for place, sample in enumerate(samples)]
         picture = Picture.overlay([Picture.of(sample) for sample in placed], canvas_size)

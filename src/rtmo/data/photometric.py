@@ -104,11 +104,10 @@ class HSVJitter(A.ImageOnlyTransform):
             shifts: Three whole numbers: hue, saturation, value.
         """
         hsv = cv2.cvtColor(img, cv2.COLOR_RGB2HSV)
-        hue, saturation, value = (float(shift) for shift in shifts)
-        if hue:
-            table = ((np.arange(256) + hue) % 180).astype(np.uint8)
+        if shifts[0]:
+            table = ((np.arange(256) + shifts[0]) % 180).astype(np.uint8)
             cv2.insertChannel(cv2.LUT(cv2.extractChannel(hsv, 0), table), hsv, 0)
-        # Both clip; OpenCV is slow to add what is negative.
-        cv2.add(hsv, (0, max(saturation, 0), max(value, 0), 0), dst=hsv)
-        cv2.subtract(hsv, (0, max(-saturation, 0), max(-value, 0), 0), dst=hsv)
+        others = np.array([0.0, shifts[1], shifts[2], 0.0])
+        cv2.add(hsv, others.clip(min=0), dst=hsv)  # clips; in two steps, as OpenCV is slow to add what is negative
+        cv2.subtract(hsv, (-others).clip(min=0), dst=hsv)
         return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB))

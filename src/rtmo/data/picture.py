@@ -86,7 +86,8 @@ class Tile:
 
     def is_unmoved(self, picture_size: tuple[int, int]) -> bool:
         """Whether the image is the picture."""
-        return self.image.image_size == picture_size and np.array_equal(self.matrix, np.eye(2, 3))
+        is_all = self.image.image_size == picture_size and self.window == _edges(picture_size)
+        return is_all and np.array_equal(self.matrix, np.eye(2, 3))
 
     def moved(self, matrix: Float[np.ndarray, "2 3"], picture_size: tuple[int, int]) -> "Tile":
         """The tile after a move of its picture, whose edges of now stay where it is cut off."""
