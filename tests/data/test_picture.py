@@ -116,8 +116,8 @@ def test_no_more_pixels_are_read_than_can_be_seen(scale, reduction):
 
 
 def middle(image):
-    """(x, y) of a white spot on black, weighted by brightness."""
-    weights = image[..., 0].astype(float)
+    """(x, y) of a white spot on black, weighted by brightness; the grey around the image does not count."""
+    weights = (image[..., 0].astype(float) - 120).clip(min=0)
     y, x = np.mgrid[: image.shape[0], : image.shape[1]]
     return np.array([(weights * x).sum(), (weights * y).sum()]) / weights.sum()
 
