@@ -24,6 +24,8 @@ def expand(cfg: DictConfig, source_dir: Path) -> None:
     if cfg.get("data") is None:
         return
     with open_dict(cfg):
+        if OmegaConf.is_missing(cfg.data, "sources"):
+            raise InputError("data.sources: has no value; give data.sources='{coco_train: 1, crowdpose_trainval: 0.5}'")
         if (ratios := cfg.data.pop("sources", None)) is not None:
             cfg.data.train.sources = {name: _source(source_dir, name, "data.sources") for name in ratios}
             cfg.data.train.ratios = ratios

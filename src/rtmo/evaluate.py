@@ -75,9 +75,11 @@ def evaluate(cfg: Mapping[str, Any]) -> dict[str, float]:
     trained = trained_with(checkpoint)
     skeleton = checkpoint.skeleton or keypoint_set(cfg["skeleton"])
     source = build(cfg["data"]["val"], "data.val", skeleton)
+    more_val = build(cfg["data"].get("more_val") or {}, "data.more_val", skeleton)
     datamodule = PoseDataModule(
         train=source,  # never loaded
         val=source,
+        more_val=more_val,
         image_size=cfg["image_size"],
         batch_size=cfg["batch_size"],
         num_workers=cfg["num_workers"],
@@ -95,8 +97,7 @@ def evaluate(cfg: Mapping[str, Any]) -> dict[str, float]:
     started = time.monotonic()
     trainer.validate(module, datamodule=datamodule, verbose=False)
     seconds = time.monotonic() - started
-    assert module.metric is not None  # validation made it
-    results = module.metric.results()
+    results = module.metrics["val"].results()
     scores = {name.removeprefix("val/"): float(value) for name, value in trainer.callback_metrics.items()}
     if trainer.is_global_zero:
         folder = Path(cfg["paths"]["output_dir"])

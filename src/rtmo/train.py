@@ -211,14 +211,18 @@ def print_start(
 
 
 def print_scores(console: Console, scores: Mapping[str, float], title: str, folder: str | Path) -> None:
-    """The figures of a validation, and where everything lies."""
+    """The figures of a validation, a row for each data set, and where everything lies."""
     if scores:
         table = Table(title=title)
         shown = [name for name in SCORES if name in scores]
-        for name in shown:
+        sets = {name.rpartition("/")[0]: None for name in scores}  # "" is data.val, others are of data.more_val
+        for name in [*([""] if len(sets) > 1 else []), *shown]:
             table.add_column(name, justify="right")
-        # COCO's -1 says that there is nobody of that size to find
-        table.add_row(*(f"{scores[name]:.3f}" if scores[name] >= 0 else "-" for name in shown))
+        for prefix in sets:
+            # COCO's -1 says that there is nobody of that size to find
+            of_set = (scores.get(f"{prefix}/{name}".lstrip("/"), -1) for name in shown)
+            row = [f"{score:.3f}" if score >= 0 else "-" for score in of_set]
+            table.add_row(*([prefix or "val"] if len(sets) > 1 else []), *row)
         console.print(table)
     console.print(f"everything of this run is in {folder}", markup=False)
 

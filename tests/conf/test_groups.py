@@ -7,7 +7,10 @@ from omegaconf import OmegaConf
 from rtmo.config import compose, conf_dir, validate
 from rtmo.train import KEYS
 
-CUSTOM = [f"data.{split}.{field}=x" for split in ("train", "val") for field in ("annotation_file", "image_dir")]
+NEEDED = {  # options without a default
+    "custom": [f"data.{split}.{field}=x" for split in ("train", "val") for field in ("annotation_file", "image_dir")],
+    "mixture": ["data.sources={coco_train: 1, aic_train: 0.3}"],
+}
 HELP_GROUPS = {
     *("model", "data", "recipe", "augment", "criterion", "optimizer", "schedule", "trainer", "logger"),
     *("experiment", "debug"),
@@ -25,8 +28,8 @@ def choices(group: str) -> list[str]:
 
 
 def checked(*overrides: str) -> dict:
-    custom = CUSTOM if "data=custom" in overrides else []
-    return validate(compose("train", ["paths.output_dir=out", *custom, *overrides]), "train", KEYS)
+    needed = [override for data, given in NEEDED.items() if f"data={data}" in overrides for override in given]
+    return validate(compose("train", ["paths.output_dir=out", *needed, *overrides]), "train", KEYS)
 
 
 COMBINED = {group: choices(group) for group in sorted(HELP_GROUPS - {"experiment"})}

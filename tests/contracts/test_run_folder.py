@@ -23,6 +23,12 @@ TINY = (
 )
 
 
+MORE_VAL = (
+    "+data.more_val.other={_target_: rtmo.data.synthetic.source.SyntheticPeople, name: other, num_images: 2, "
+    "image_size: [64, 64], seed: 3, max_people: 3}"
+)
+
+
 def run(folder: Path, *overrides: str) -> dict:
     cfg = validate(compose("train", [*TINY, f"paths.output_dir={folder}", *overrides]), "train", KEYS)
     train(cfg, overrides=list(overrides), chosen_recipe="rtmo_n_synthetic")
@@ -32,7 +38,7 @@ def run(folder: Path, *overrides: str) -> dict:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    return folder, run(folder, "module.score_thr=0.001")
+    return folder, run(folder, "module.score_thr=0.001", MORE_VAL)
 
 
 def test_the_folder_holds_what_is_needed_to_compare_runs(finished):
@@ -43,7 +49,7 @@ def test_the_folder_holds_what_is_needed_to_compare_runs(finished):
     assert {file.name for file in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     assert yaml.safe_load((folder / "config.yaml").read_text()) == cfg
     environment = json.loads((folder / "environment.json").read_text())
-    assert environment["overrides"] == ["module.score_thr=0.001"]
+    assert environment["overrides"] == ["module.score_thr=0.001", MORE_VAL]
     assert environment["packages"]["torch"] == torch.__version__
     assert {"commit", "python", "platform", "device"} <= environment.keys()
 
@@ -51,7 +57,8 @@ def test_the_folder_holds_what_is_needed_to_compare_runs(finished):
 def test_metrics_go_by_their_names(finished):
     folder, _ = finished
     metrics = json.loads((folder / "summary.json").read_text())["metrics"]
-    assert {f"val/{name}" for name in FIGURES} <= metrics.keys()
+    for prefix in ("val", "val/other"):
+        assert {f"{prefix}/{name}" for name in FIGURES} <= metrics.keys()
     assert {"train/loss", "train/loss_oks", "train/loss_mle", "train/pose_oks"} <= metrics.keys()
     rows = list(csv.DictReader((folder / "metrics.csv").read_text().splitlines()))
     assert {"epoch", "step", "train/loss", "val/AP"} <= rows[0].keys()
@@ -64,14 +71,16 @@ def test_a_checkpoint_is_plain_and_knows_its_network(finished):
     assert checkpoint["rtmo"] == {"config": cfg, "skeleton": COCO17.to_plain()}
 
 
-def test_evaluating_gives_the_ap_that_training_reported(finished, tmp_path):
+def test_evaluating_gives_the_ap_that_training_reported(finished, tmp_path, capsys):
     folder, _ = finished
     reported = json.loads((folder / "summary.json").read_text())["metrics"]
     overrides = ["trainer=cpu", "num_workers=0", "batch_size=1", f"paths.output_dir={tmp_path / 'scores'}"]
     cfg = compose("evaluate", [*overrides, f"checkpoint={folder / 'checkpoints' / 'last.ckpt'}"])
     take_from_checkpoint(cfg)
     scores = evaluate(validate(cfg, "evaluate", EVALUATE_KEYS))
-    assert scores == pytest.approx({name: reported[f"val/{name}"] for name in FIGURES}, abs=1e-6)
+    names = [f"{prefix}{name}" for prefix in ("", "other/") for name in FIGURES]
+    assert scores == pytest.approx({name: reported[f"val/{name}"] for name in names}, abs=1e-6)
+    assert len(capsys.readouterr().out.split("│ other │")) == 2  # a row of the table
     results = json.loads((tmp_path / "scores" / "results.json").read_text())
     assert results
     assert set(results[0]) == {"image_id", "category_id", "keypoints", "score"}

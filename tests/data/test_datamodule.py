@@ -123,7 +123,12 @@ def test_drop_last_and_small_sets(caplog):
 
 
 def test_validation_batches_have_a_size_of_their_own():
-    assert [len(batch) for batch in module(val_batch_size=4).val_dataloader()] == [4, 1]
+    assert [len(batch) for batch in module(val_batch_size=4).val_dataloader()[0]] == [4, 1]
+
+
+def test_further_data_sets_are_validated_after_the_first():
+    data = module(more_val={"four": NoiseSource(4), "left_out": None})
+    assert [sum(len(batch) for batch in loader) for loader in data.val_dataloader()] == [5, 4]
 
 
 @pytest.mark.parametrize(("options", "message"), [

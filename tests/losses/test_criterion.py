@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from scene import IMAGE_SIZE, TinyClassifier, make_outputs, make_targets
+from scene import IMAGE_SIZE, NUM_KEYPOINTS, TinyClassifier, make_outputs, make_targets
 from torch import Tensor, nn
 
 from rtmo.assigners.simota import SimOTA
@@ -155,16 +155,24 @@ def test_padding_and_order_of_people_do_not_matter(generator) -> None:
         torch.testing.assert_close(losses[2][name], loss, msg=name)
 
 
-def test_joints_that_nobody_annotates_carry_no_loss(scene) -> None:
+@pytest.mark.parametrize("coordinate_loss", [None, KLDLoss()])
+@pytest.mark.parametrize("phase", ["A", "B", "C"])
+def test_joints_that_a_source_lacks_get_no_gradient_from_any_loss(scene, phase, coordinate_loss) -> None:
     """Such joints come unlabeled. Without the mask they would train as invisible."""
     outputs, targets = scene
     targets.visibility[..., 4] = 0
     targets.annotated[..., 4] = False
-    make_criterion()(outputs, targets, TinyClassifier(), "A")["loss"].backward()
-    for name in ("visibility_logits", "proxy_offsets"):
-        grad = gradients(outputs)[name].transpose(0, 2)
-        assert not grad[4].any()
-        assert grad[3].any()
+    classifier = TinyClassifier()
+    losses = make_criterion(coordinate_loss=coordinate_loss)(outputs, targets, classifier, phase)
+    of_joints = (outputs.visibility_logits, outputs.proxy_offsets, classifier.weight)
+
+    def gradients_by_joint(loss: Tensor) -> list[Tensor]:
+        visibility, proxy, weight = torch.autograd.grad(loss, of_joints, retain_graph=True, materialize_grads=True)
+        return [visibility.movedim(2, 0), proxy.movedim(2, 0), weight.unflatten(1, (NUM_KEYPOINTS, -1)).movedim(1, 0)]
+
+    for name in (name for name in losses if name.startswith("loss")):
+        assert not any(grad[4].any() for grad in gradients_by_joint(losses[name])), name
+    assert all(grad[3].any() for grad in gradients_by_joint(losses["loss"]))
 
 
 def test_averaging_over_labeled_keypoints(generator) -> None:

@@ -30,6 +30,7 @@ class PoseDataModule(LightningDataModule):
     Args:
         train: Where training images come from.
         val: Where validation images come from; all of them are shown, in order.
+        more_val: Further data sets to validate on after that, by name; None leaves one out.
         image_size: (height, width) of the network input, multiples of 32.
         batch_size: Images per training batch and rank. A smaller set gives one batch of what there is.
         val_batch_size: Likewise for validation; None: as ``batch_size``.
@@ -56,6 +57,7 @@ class PoseDataModule(LightningDataModule):
         seed: int,
         phases: Phases,
         augment: Mapping[Literal["main", "light"], Augmentation],
+        more_val: Mapping[str, PoseSource | None] | None = None,
         drop_last: bool = False,
         cache_gb: float = 0,
     ) -> None:
@@ -72,12 +74,14 @@ class PoseDataModule(LightningDataModule):
                 raise InputError(f"{field} must be at least {least}, got {number}")
         if set(augment) != {"main", "light"}:
             raise InputError(f"augment must have the entries main and light, got {sorted(augment)}")
-        if train.skeleton != val.skeleton:
-            raise InputError(
-                f"train ({train.name}) has the skeleton {train.skeleton.name!r}, val ({val.name}) "
-                f"{val.skeleton.name!r}; give both the same"
-            )
         self.train_source, self.val_source = train, val
+        self.more_val = {name: source for name, source in (more_val or {}).items() if source is not None}
+        for source in (val, *self.more_val.values()):
+            if train.skeleton != source.skeleton:
+                raise InputError(
+                    f"train ({train.name}) has the skeleton {train.skeleton.name!r}, val ({source.name}) "
+                    f"{source.skeleton.name!r}; give both the same"
+                )
         self.batch_size, self.val_batch_size = batch_size, val_batch_size or batch_size
         self.num_workers, self.seed, self.drop_last = num_workers, seed, drop_last
         self.phases, self.augment = phases, augment
@@ -132,9 +136,13 @@ class PoseDataModule(LightningDataModule):
         if len(dataset.epoch_indices(first)) != len(dataset.epoch_indices(epoch)):
             self.trainer.reload_dataloaders_every_n_epochs = first - epoch  # type: ignore[attr-defined]
 
-    def val_dataloader(self) -> DataLoader[Any]:
-        """All validation images; several ranks share them, repeating a few if they do not divide evenly."""
-        dataset = ValDataset(source=self.val_source, image_size=self.image_size)
+    def val_dataloader(self) -> list[DataLoader[Any]]:
+        """All images of ``val`` and of each of ``more_val``."""
+        return [self._val_loader(source) for source in (self.val_source, *self.more_val.values())]
+
+    def _val_loader(self, source: PoseSource) -> DataLoader[Any]:
+        """All images of a source; several ranks share them, repeating a few if they do not divide evenly."""
+        dataset = ValDataset(source=source, image_size=self.image_size)
         rank, world_size = self._rank()
         options: dict[str, Any] = {}
         if world_size > 1:

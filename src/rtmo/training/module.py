@@ -1,6 +1,7 @@
 """The LightningModule: network, losses, optimiser and validation of a run."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from lightning import LightningModule
@@ -60,7 +61,7 @@ class PoseModule(LightningModule):
         self.make_optimizer = optimizer
         self.make_schedule = schedule
         self.make_metric = metric
-        self.metric: CocoKeypointAP | None = None
+        self.metrics: dict[str, CocoKeypointAP] = {}  # by the prefix of their figures, in the order of the loaders
         self.phases = phases
         self.lr_factors = dict(lr_factors)
         self.lr_scale = lr_scale
@@ -94,23 +95,34 @@ class PoseModule(LightningModule):
         return losses["loss"]
 
     def on_validation_epoch_start(self) -> None:
-        """Makes the metric when the ground truth is known, and empties it."""
-        if self.metric is None:
-            self.metric = self.make_metric(ground_truth=self.trainer.datamodule.val_source.ground_truth())  # type: ignore[attr-defined]
-            self.metric.to(self.device)
-        self.metric.reset()
+        """Makes the metrics when the ground truth is known, and empties them.
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> list[Poses]:  # type: ignore[override]
+        The metric of the config is for the first data set; further ones need not have what it asks for and are scored
+        as COCO is.
+        """
+        if not self.metrics:
+            data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+            self.metrics["val"] = self.make_metric(ground_truth=data.val_source.ground_truth())
+            for name, source in data.more_val.items():
+                metric = CocoKeypointAP(ground_truth=source.ground_truth(), skeleton=source.skeleton)
+                self.metrics[f"val/{name}"] = metric
+        for metric in self.metrics.values():
+            metric.to(self.device)
+            metric.reset()
+
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> list[Poses]:  # type: ignore[override]
         """Poses in px of the original images, which are also what the metric sees."""
         outputs = self.model(batch.images.float().contiguous(memory_format=self.memory_format))
         found = self.model.decode(outputs, self.score_thr, self.nms_thr)
         poses = [unwarp_poses(image_poses, warp) for image_poses, warp in zip(found, batch.warps, strict=True)]
-        assert self.metric is not None
-        self.metric.update(batch.image_ids, poses)
+        list(self.metrics.values())[dataloader_idx].update(batch.image_ids, poses)
         return poses
 
     def on_validation_epoch_end(self) -> None:
-        assert self.metric is not None
-        scores = {f"val/{name}": value for name, value in self.metric.compute().items()}
+        scores = {
+            f"{prefix}/{name}": value
+            for prefix, metric in self.metrics.items()
+            for name, value in metric.compute().items()
+        }
         self.log_dict({name: value for name, value in scores.items() if name != "val/AP"})
         self.log("val/AP", scores["val/AP"], prog_bar=True)

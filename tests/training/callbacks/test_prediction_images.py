@@ -126,6 +126,15 @@ def test_writes_a_sheet_after_every_validation_and_one_at_the_end(tmp_path):
     np.testing.assert_array_equal(last, final)
 
 
+def test_images_of_further_data_sets_stay_out_of_the_sheet(tmp_path):
+    callback, trainer, module = PredictionImages(num_images=1), fake_trainer(tmp_path), Mock(spec=LightningModule)
+    callback.on_validation_epoch_start(trainer, module)
+    (image_id,) = callback._samples
+    callback.on_validation_batch_end(trainer, module, [found(0.9)], batch_of([image_id]), 0, dataloader_idx=1)
+    callback.on_validation_epoch_end(trainer, module)
+    assert not (tmp_path / "images").exists()  # another set numbers its images alike
+
+
 def test_images_are_spread_evenly_and_show_people(tmp_path):
     callback = PredictionImages(num_images=4)
     validate(callback, fake_trainer(tmp_path))

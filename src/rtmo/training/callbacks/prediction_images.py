@@ -54,7 +54,7 @@ class PredictionImages(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        if self._is_due(trainer):
+        if self._is_due(trainer) and dataloader_idx == 0:  # other data sets may use the same ids
             for image_id, poses in zip(batch.image_ids, outputs, strict=True):
                 if image_id in self._samples:
                     self._found[image_id] = poses.to("cpu")

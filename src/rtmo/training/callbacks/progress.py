@@ -91,7 +91,7 @@ class RunProgress(ProgressBar):
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn == "validate":
-            self._start(trainer.num_val_batches[0])
+            self._start(sum(trainer.num_val_batches))
 
     def on_validation_batch_end(
         self,
@@ -103,8 +103,9 @@ class RunProgress(ProgressBar):
         dataloader_idx: int = 0,
     ) -> None:
         if trainer.state.fn == "validate":
-            total = int(trainer.num_val_batches[0])
-            self._show(lambda: f"evaluating, batch {batch_idx + 1}/{total}", batch_idx + 1)
+            total, done = int(sum(trainer.num_val_batches)), batch_idx + 1
+            done += int(sum(trainer.num_val_batches[:dataloader_idx]))
+            self._show(lambda: f"evaluating, batch {done}/{total}", done)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._stop()
