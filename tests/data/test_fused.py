@@ -70,7 +70,9 @@ def test_pixels_are_at_the_keypoints(seed, mixed_in):
         found = [spots_in(result.image) for result in results]
         np.testing.assert_allclose(found[0], found[1], atol=0.25)
         order = [1, 0] if np.abs(found[0] - keypoints).max() > np.abs(found[0] - keypoints[::-1]).max() else [0, 1]
-        np.testing.assert_allclose(found[0], keypoints[order], atol=1.0)  # resizing moves pixels by half of what they grow
+        np.testing.assert_allclose(
+            found[0], keypoints[order], atol=1.0
+        )  # resizing moves pixels by half of what they grow
         assert (ours.ignore_mask != expected.ignore_mask).mean() < 0.005
 
 

@@ -5,12 +5,14 @@ import multiprocessing
 import cv2
 import numpy as np
 import pytest
-from sources import NoiseSource
+from sources import NoiseSource, published
 from torch.utils.data import DataLoader, Dataset
 
 from rtmo.data.coco_pose import CocoPose
+from rtmo.data.datamodule import PoseDataModule
 from rtmo.data.image_cache import ImageCache
 from rtmo.errors import InputError
+from rtmo.phases import Phases
 from rtmo.skeletons import COCO17
 
 SIZE = (60, 80)
@@ -30,7 +32,9 @@ def source(tmp_path):
         image = cv2.resize(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8), SIZE[::-1], interpolation=cv2.INTER_CUBIC)
         cv2.imwrite(str(tmp_path / f"{number}.jpg"), image)
     content = {
-        "images": [{"id": number, "file_name": f"{number}.jpg", "height": SIZE[0], "width": SIZE[1]} for number in range(8)],
+        "images": [
+            {"id": number, "file_name": f"{number}.jpg", "height": SIZE[0], "width": SIZE[1]} for number in range(8)
+        ],
         "annotations": [],
         "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.joints)}],
     }
@@ -113,7 +117,9 @@ def test_the_limit_holds_and_the_rest_is_decoded(source, caplog, workers):
     limit = cache.used_bytes + 3 * (PIXELS + 16)
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
-            images = of_workers(source, cache, "fork", list(range(8))) if workers else dict(enumerate(shown(source, cache)))
+            images = (
+                of_workers(source, cache, "fork", list(range(8))) if workers else dict(enumerate(shown(source, cache)))
+            )
     assert len(cache) == 3
     assert cache.used_bytes == limit
     for index, image in images.items():
@@ -123,12 +129,14 @@ def test_the_limit_holds_and_the_rest_is_decoded(source, caplog, workers):
 
 
 def test_reduced_images_are_kept_apart(source, tmp_path):
-    plain = [shown(source, ImageCache(num_images=8, max_bytes=0), scale) for scale in (1.0, 0.5, 0.2)]
+    scales = (1.0, 0.5, 0.2)
+    expected = [shown(source, cache_of(0), scale) for scale in scales]
     cache = cache_of(16)
-    for _ in range(2):
-        for scale, expected in zip((1.0, 0.5, 0.2), plain, strict=True):
-            np.testing.assert_array_equal(shown(source, cache, scale), expected)
-        without_files(source, tmp_path) if len(list(tmp_path.glob("*.jpg"))) else None
+    first = [shown(source, cache, scale) for scale in scales]
+    without_files(source, tmp_path)
+    for kept in (first, [shown(source, cache, scale) for scale in scales]):
+        for ours, plain in zip(kept, expected, strict=True):
+            np.testing.assert_array_equal(ours, plain)
     assert len(cache) == 24
 
 
@@ -148,3 +156,27 @@ def test_images_that_are_loaded_at_once_are_not_kept():
 def test_more_than_the_machine_has_is_refused():
     with pytest.raises(InputError, match=r"cache_gb: 1000000\.0 GB .* this machine has"):
         ImageCache(num_images=1, max_bytes=10**15)
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_training_batches_do_not_depend_on_it(source, num_workers):
+    def epochs(**options):
+        data = PoseDataModule(
+            train=source,
+            val=source,
+            image_size=(64, 64),
+            batch_size=4,
+            seed=0,
+            phases=Phases(refine_start=0.0, light_start=0.5),
+            augment=published(),
+            **options,
+        )
+        data.max_epochs = 4
+        for epoch in range(4):
+            loader = data.train_dataloader()
+            loader.sampler.set_epoch(epoch)
+            yield from (batch.images.numpy() for batch in loader)
+
+    plain = epochs(num_workers=0)
+    for ours, expected in zip(epochs(num_workers=num_workers, cache_gb=0.001), plain, strict=True):
+        np.testing.assert_array_equal(ours, expected)

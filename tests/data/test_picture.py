@@ -3,7 +3,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 import pytest
-from sources import spots_in, spotted
+from sources import spotted
 
 from rtmo.data.image_file import ImageFile
 from rtmo.data.picture import ArrayImage, Picture, StoredImage
@@ -99,7 +99,7 @@ def test_the_ignore_mask_moves_along():
 @pytest.mark.parametrize("move", [
     lambda picture: picture.placed(100, 0, (96, 96)),
     lambda picture: picture.placed(0, -60, (96, 96)).placed(0, 60, (96, 96)),
-    lambda picture: picture.warped(TURN + [[0, 0, 200], [0, 0, 0]], (96, 96)),
+    lambda picture: picture.warped(np.add(TURN, [[0, 0, 200], [0, 0, 0]]), (96, 96)),
 ])  # fmt: skip
 def test_what_lies_outside_is_not_read(move):
     image = Watched((60, 80))
@@ -132,5 +132,7 @@ def test_reduced_pixels_stay_in_place(tmp_path, scale):
     stored = ImageFile(file, (height, width), tmp_path / "people.json")
     reduction = int(1 / scale)
     assert stored.read(reduction).shape == (-(-height // reduction), -(-width // reduction), 3)
-    small = Picture.showing(stored).warped(np.array([[scale, 0, 0], [0, scale, 0]]), (500 // reduction, 640 // reduction))
+    small = Picture.showing(stored).warped(
+        np.array([[scale, 0, 0], [0, scale, 0]]), (500 // reduction, 640 // reduction)
+    )
     np.testing.assert_allclose(middle(pixels(small)), np.multiply((410.3, 299.6), scale), atol=0.05)

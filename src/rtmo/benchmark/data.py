@@ -35,7 +35,8 @@ KEYS = frozenset(
     )
 )
 EPOCHS = 1000  # the first half augmented as in phase A, the second as in phase C
-FIRST_EPOCH: dict[Literal["main", "light"], int] = {"main": 0, "light": EPOCHS // 2}
+Which = Literal["main", "light"]
+FIRST_EPOCH: dict[Which, int] = {"main": 0, "light": EPOCHS // 2}
 READ, WARP, COLLATE, REST = "read and decode", "warp", "collate", "rest"
 BATCH = 8
 
@@ -140,9 +141,7 @@ def run_samples(dataset: TrainDataset, first_epoch: int, samples: int, watch: St
     return perf_counter() - start
 
 
-def measure_speed(
-    datasets: Mapping[str, TrainDataset], name: Literal["main", "light"], samples: int, rounds: int
-) -> dict[str, Speed]:
+def measure_speed(datasets: Mapping[str, TrainDataset], name: Which, samples: int, rounds: int) -> dict[str, Speed]:
     """Images/s of each dataset, in turns: whatever else the machine does disturbs them alike."""
     for dataset in datasets.values():
         run_samples(dataset, FIRST_EPOCH[name], samples)
@@ -160,23 +159,27 @@ def measure_speed(
     }
 
 
-def measure_parts(
-    dataset: TrainDataset, name: Literal["main", "light"], steps: Mapping[str, Transform | None], samples: int
-) -> Speed:
+def measure_parts(dataset: TrainDataset, name: Which, steps: Mapping[str, Transform | None], samples: int) -> Speed:
     """Milliseconds a sample by part; measuring costs some of ``REST``."""
     watch = Stopwatch()
     plain = dataset.steps
-    timed = [TimedStep(step, step_name, watch) for step_name, step in steps.items() if step is not None]
+    timed: list[Transform] = [
+        TimedStep(step, step_name, watch) for step_name, step in steps.items() if step is not None
+    ]
     dataset.steps = {**plain, name: timed}
-    with watch.part(REST), watch.method(Picture, "draw", WARP), watch.method(ImageFile, "read", READ):
-        with watch.method(type(dataset.source), "load_undrawn", READ):
-            run_samples(dataset, FIRST_EPOCH[name], samples, watch)
+    with (
+        watch.part(REST),
+        watch.method(Picture, "draw", WARP),
+        watch.method(ImageFile, "read", READ),
+        watch.method(type(dataset.source), "load_undrawn", READ),
+    ):
+        run_samples(dataset, FIRST_EPOCH[name], samples, watch)
     dataset.steps = plain
     return {part: 1000 * seconds / samples for part, seconds in watch.seconds.items()}
 
 
 def print_tables(
-    title: str, speeds: Mapping[str, Mapping[str, Speed]], parts: Mapping[tuple[str, str], Speed]
+    title: str, speeds: Mapping[Which, Mapping[str, Speed]], parts: Mapping[tuple[Which, str], Speed]
 ) -> None:
     """Images/s, and where the time goes."""
     console = Console(highlight=False, soft_wrap=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from rtmo.data.picture import StoredImage
 from rtmo.errors import InputError
@@ -61,7 +61,9 @@ def read_size(file: Path) -> tuple[int, int]:
     try:
         with Image.open(file) as image:
             return image.height, image.width
-    except UnidentifiedImageError as error:
+    except FileNotFoundError:
+        raise
+    except OSError as error:
         raise InputError(_unreadable(file)) from error
 
 
