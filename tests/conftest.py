@@ -1,10 +1,12 @@
 """Fixtures for all tests; shapes in annotations are checked by jaxtyping while tests run."""
 
+import logging
 import os
 from pathlib import Path
 
 import jaxtyping
 import pytest
+from hydra.core.hydra_config import HydraConfig
 
 jaxtyping.install_import_hook("rtmo", "typechecker.check").__enter__()  # stays on for the whole run
 
@@ -17,3 +19,17 @@ def shared_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no shared folder at {folder}; set RTMO_SHARED_DIR to test against it")
     return folder
+
+
+@pytest.fixture
+def process_as_before():
+    """Undoes what Hydra does to the whole process: it sets up logging, and remembers the config."""
+    loggers = logging.getLogger(), logging.getLogger("lightning.pytorch")
+    before = [(logger.handlers[:], logger.level) for logger in loggers]
+    yield
+    for logger, (handlers, level) in zip(loggers, before, strict=True):
+        for handler in set(logger.handlers) - set(handlers):
+            handler.close()
+        logger.handlers[:] = handlers
+        logger.setLevel(level)
+    HydraConfig.instance().cfg = None

@@ -8,11 +8,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class FileServer(ThreadingHTTPServer):
-    """Serves one content under every path.
+    """Serves one content under every path, or one for each.
 
     Attributes:
         content: None answers 404.
-        supports_range: Whether it sends the rest of a file when asked to.
+        contents: By path, in place of ``content``, which answers the others.
+        supports_range: Whether it sends a part of a file when asked to.
         cuts: How many bytes the next connections send before they break; the ones after these send all.
         requests: Path and Range header of every request so far.
     """
@@ -22,6 +23,7 @@ class FileServer(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.content: bytes | None = b""
+        self.contents: dict[str, bytes] = {}
         self.supports_range = True
         self.cuts: list[int] = []
         self.requests: list[tuple[str, str | None]] = []
@@ -41,19 +43,20 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         requested = self.headers.get("Range")
         self.server.requests.append((self.path, requested))
-        content = self.server.content
+        content = self.server.contents.get(self.path, self.server.content)
         if content is None:
             self.send_error(404)
             return
-        start = int(re.fullmatch(r"bytes=(\d+)-", requested)[1]) if requested and self.server.supports_range else None
-        if start is not None and start >= len(content):
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", requested) if requested and self.server.supports_range else None
+        start = int(asked[1]) if asked else 0
+        if asked and start >= len(content):
             self.send_error(416)
             return
-        body = content[start or 0 :]
-        self.send_response(200 if start is None else 206)
+        body = content[start : int(asked[2]) + 1 if asked and asked[2] else None]
+        self.send_response(206 if asked else 200)
         self.send_header("Content-Length", str(len(body)))
-        if start is not None:
-            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        if asked:
+            self.send_header("Content-Range", f"bytes {start}-{start + len(body) - 1}/{len(content)}")
         self.end_headers()
         self.wfile.write(body[: self.server.cuts.pop(0)] if self.server.cuts else body)
 

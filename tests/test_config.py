@@ -53,7 +53,7 @@ def test_the_result_is_plain_and_resolved():
         ("recipe=quick", r"say recipe=fast .* or recipe=published"),
         ("optimizer.lr=quick", "optimizer.lr: expected a number such as"),
         ("seed=[1", r"^seed=\[1: not an override"),
-        ("data=custom", r"data.train.annotation_file: has no value; give data.train.annotation_file=..."),
+        ("data=custom", r"data.root: has no value; give data.root=..., the folder of your images"),
         ("image_size=${size}", "image_size: Interpolation key 'size' not found"),
         ("~optimizer", "optimizer: missing"),
     ],

@@ -41,6 +41,42 @@ def test_names_map_onto_crowdpose_as_published(source):
     assert mapped(KEYPOINT_SETS[source], CROWDPOSE14) == ONTO_CROWDPOSE[source]
 
 
+@pytest.mark.parametrize("name", KEYPOINT_SETS)
+def test_left_and_right_are_pairs(name):
+    joints, flip = KEYPOINT_SETS[name].joints, KEYPOINT_SETS[name].flip_indices
+    assert KEYPOINT_SETS[name].name == name
+    for joint, partner in zip(joints, (joints[index] for index in flip), strict=True):
+        assert flip[flip[joints.index(joint)]] == joints.index(joint)
+        mirrored = {"left": "right", "right": "left"}.get(joint.partition("_")[0])
+        if mirrored:
+            assert partner == f"{mirrored}_{joint.partition('_')[2]}"
+        else:
+            assert joint == partner or {joint[:5], partner[:5]} == {"face_"}
+
+
+@pytest.mark.parametrize("name", KEYPOINT_SETS)
+def test_limbs_are_the_same_in_a_mirror_and_hold_the_body_together(name):
+    skeleton = KEYPOINT_SETS[name]
+    limbs = {frozenset(limb) for limb in skeleton.limb_indices}
+    assert all(len(limb) == 2 for limb in limbs)
+    assert len(limbs) == len(skeleton.limbs)
+    assert {frozenset(skeleton.flip_indices[joint] for joint in limb) for limb in limbs} == limbs
+    reached = {skeleton.joints.index("left_hip")}
+    while more := {joint for limb in limbs if limb & reached for joint in limb} - reached:
+        reached |= more
+    body = {joint for joint in skeleton.joints if joint.partition("_")[2] in ("shoulder", "wrist", "ankle", "knee")}
+    assert body <= {skeleton.joints[joint] for joint in reached}
+
+
+@pytest.mark.parametrize("name", KEYPOINT_SETS)
+def test_sigmas_are_those_of_people_and_alike_on_both_sides(name):
+    skeleton = KEYPOINT_SETS[name]
+    for joint, sigma in enumerate(skeleton.oks_sigmas):
+        assert 0.01 <= sigma <= 0.11
+        mirrored = skeleton.oks_sigmas[skeleton.flip_indices[joint]]
+        assert mirrored == pytest.approx(sigma, rel=0.35 if name == "aic14" else 0)  # AI Challenger measured each
+
+
 def test_an_unknown_set_is_refused_with_the_known_ones():
     with pytest.raises(InputError, match=r"coco18.*aic14.*posetrack18"):
         keypoint_set("coco18")
@@ -98,3 +134,24 @@ def test_a_file_that_is_missing_or_takes_a_name_that_is_taken(tmp_path):
         keypoint_set(str(tmp_path / "coco17.yaml"))
     with pytest.raises(InputError, match=r"skeleton=nowhere\.yaml: no such file"):
         keypoint_set("nowhere.yaml")
+
+
+def test_a_mapping_describes_a_set_as_a_file_does():
+    described = {"name": "three", "joints": ["tail", "LEye", "REye"], "oks_sigmas": [0.1, 0.2, 0.2]}
+    three = keypoint_set(described)
+    assert (three.name, three.flip_pairs) == ("three", (("LEye", "REye"),))
+    assert keypoint_set(json.loads(json.dumps(three.to_plain()))) == three
+    for wrong, message in (
+        ({**described, "sigmas": []}, "skeleton: sigmas: no such field"),
+        ({**described, "name": "coco17"}, "coco17 is the name of a built-in set"),
+        ({"name": "none"}, "joints is missing"),
+    ):
+        with pytest.raises(InputError, match=message):
+            keypoint_set(wrong)
+
+
+def test_sigmas_are_found_under_any_spelling(tmp_path):
+    path = tmp_path / "two.yaml"
+    path.write_text("joints: [Left Shoulder, RShoulder]")
+    assert keypoint_set(str(path)).oks_sigmas == (0.079, 0.079)
+    assert keypoint_set(str(path)).flip_pairs == (("Left Shoulder", "RShoulder"),)

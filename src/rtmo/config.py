@@ -92,7 +92,7 @@ def validate(cfg: DictConfig, config_name: str, keys: Collection[str]) -> dict[s
             raise InputError(f"{key}: missing; no file of {conf_dir()} that this run uses sets it")
     check_targets(plain)
     for section, node in plain.items():
-        if isinstance(node, dict) and "_target_" not in node:
+        if isinstance(node, dict) and "_target_" not in node and section != "skeleton":  # which checks its own fields
             _check_names(node, section, _declared(section, config_name))
     return plain
 
@@ -145,8 +145,10 @@ def _run(job: Callable[[DictConfig], Any], config_name: str) -> None:
             try:
                 return job(cfg)
             except CONFIG_ERRORS as error:
-                with suppress(OSError):  # Hydra has made the run's folder; an empty one is of no use
-                    Path(HydraConfig.get().runtime.output_dir).rmdir()
+                folder = Path(HydraConfig.get().runtime.output_dir)
+                if folder != Path.cwd():
+                    with suppress(OSError):  # Hydra has made the run's folder; an empty one is of no use
+                        folder.rmdir()
                 refused.append(error)
                 raise _Refused from None  # not an Exception, of which Hydra would speak
 

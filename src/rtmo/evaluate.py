@@ -39,7 +39,7 @@ def take_from_checkpoint(cfg: DictConfig) -> None:
             raise InputError(f"image_size: {cfg.checkpoint} does not tell; give image_size=[height,width]")
         log.warning("%s is of no published size: taken to have 8 attention heads, as those have", checkpoint.path)
     trained = trained_with(checkpoint)
-    cfg.skeleton = joints_of(checkpoint, cfg.skeleton)
+    cfg.skeleton = joints_of(checkpoint, OmegaConf.to_container(cfg)["skeleton"])  # type: ignore[index, call-overload]
     overrides = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
     if cfg.data is None and any(override.startswith("paths.data_dir=") for override in overrides):
         raise InputError("paths.data_dir: read only together with data=...; without it the checkpoint names the files")
@@ -131,15 +131,15 @@ def trained_with(checkpoint: Checkpoint) -> dict[str, Any]:
     }
 
 
-def joints_of(checkpoint: Checkpoint, chosen: str | None) -> str:
-    """Name of the joints that are scored: those of the checkpoint, or the chosen ones if it does not name its own.
+def joints_of(checkpoint: Checkpoint, chosen: str | Mapping[str, Any] | None) -> str | Mapping[str, Any]:
+    """The joints that are scored: the name of the checkpoint's, or the chosen ones if it does not name its own.
 
     Raises:
         InputError: If the choice is not what the network finds, or there is none.
     """
     own = checkpoint.skeleton
     if own is not None:
-        if chosen in (None, own.name) or keypoint_set(chosen).equals_but_for_name(own):
+        if chosen is None or chosen == own.name or keypoint_set(chosen).equals_but_for_name(own):
             return own.name
         raise InputError(
             f"skeleton={chosen}: differs from {own.name}, which the checkpoint has; to score those joints that the "

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from rtmo.errors import InputError
+from rtmo.joint_names import known_joint, mirror_pairs
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,17 @@ CROWDPOSE14 = KeypointSet(
 _SIGMAS = dict(zip(CROWDPOSE14.joints + COCO17.joints, CROWDPOSE14.oks_sigmas + COCO17.oks_sigmas, strict=True))
 
 
+def usual_name(joint: str) -> str | None:
+    """The name that COCO or CrowdPose has for a joint, in whatever spelling; None if they have no such joint."""
+    return known_joint(joint, _SIGMAS)
+
+
+def usual_sigma(joint: str) -> float | None:
+    """The OKS sigma of COCO's or CrowdPose's joint of that name, in whatever spelling."""
+    name = usual_name(joint)
+    return None if name is None else _SIGMAS[name]
+
+
 def _borrowed(joints: tuple[str, ...], **others: float) -> tuple[float, ...]:
     """OKS sigmas of COCO's or CrowdPose's joint of the same name, or given."""
     return tuple((_SIGMAS | others)[joint] for joint in joints)
@@ -226,61 +238,69 @@ KEYPOINT_SETS: dict[str, KeypointSet] = {
 }
 
 
-def keypoint_set(name_or_path: str) -> KeypointSet:
-    """The built-in set of that name, or the one that a YAML file describes.
+def keypoint_set(described: str | Mapping[str, Any]) -> KeypointSet:
+    """The built-in set of that name, or the one that a YAML file or a mapping describes.
 
     Raises:
-        InputError: If there is none, or the file cannot be used.
+        InputError: If there is none, or the description cannot be used.
     """
-    if name_or_path.endswith((".yaml", ".yml")):
-        return read_keypoint_set(Path(name_or_path))
-    if name_or_path not in KEYPOINT_SETS:
+    if isinstance(described, Mapping):
+        return _from_fields(described, "skeleton", described.get("name", "own"))
+    if described.endswith((".yaml", ".yml")):
+        return read_keypoint_set(Path(described))
+    if described not in KEYPOINT_SETS:
         raise InputError(
-            f"skeleton={name_or_path!r} is not a built-in keypoint set; choose one of {sorted(KEYPOINT_SETS)} or give "
+            f"skeleton={described!r} is not a built-in keypoint set; choose one of {sorted(KEYPOINT_SETS)} or give "
             "a .yaml file with joints, flip_pairs, limbs and oks_sigmas"
         )
-    return KEYPOINT_SETS[name_or_path]
+    return KEYPOINT_SETS[described]
 
 
 def read_keypoint_set(path: Path) -> KeypointSet:
     """A keypoint set from a YAML file, named after the file.
 
-    Only ``joints`` is needed. Without ``flip_pairs``, joints called ``left_x`` and ``right_x`` are pairs; without
-    ``oks_sigmas``, joints have those of COCO's and CrowdPose's joint of that name.
+    Only ``joints`` is needed. Without ``flip_pairs``, joints called ``left_x`` and ``right_x`` are pairs, in any usual
+    spelling; without ``oks_sigmas``, joints have those of COCO's and CrowdPose's joint of that name.
 
     Raises:
         InputError: If the file cannot be used.
     """
     if not path.is_file():
         raise InputError(f"skeleton={path}: no such file")
-    if path.stem in KEYPOINT_SETS:
-        raise InputError(f"{path}: {path.stem} is the name of a built-in set; call the file otherwise")
     try:
         fields = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: no YAML ({' '.join(str(error).split())})") from error
-    if not isinstance(fields, dict) or "joints" not in fields:
-        raise InputError(f"{path}: joints is missing; list the names of the keypoints in order")
+    if isinstance(fields, dict) and "name" in fields:
+        raise InputError(f"{path}: name: the set is called like its file; remove it")
+    return _from_fields(fields, str(path), path.stem)
+
+
+def _from_fields(fields: Any, where: str, name: str) -> KeypointSet:
+    if not isinstance(fields, Mapping) or "joints" not in fields:
+        raise InputError(f"{where}: joints is missing; list the names of the keypoints in order")
+    if name in KEYPOINT_SETS and fields != KEYPOINT_SETS[name].to_plain():
+        raise InputError(f"{where}: {name} is the name of a built-in set; call it otherwise")
     for field, value in fields.items():
+        if field == "name":
+            continue
         if field not in _FIELDS:
-            raise InputError(f"{path}: {field}: no such field; {', '.join(_FIELDS)} may be given")
+            raise InputError(f"{where}: {field}: no such field; {', '.join(_FIELDS)} may be given")
         form, fits = _FIELDS[field]
         if not isinstance(value, list) or not all(map(fits, value)) or not (value or field in ("flip_pairs", "limbs")):
-            raise InputError(f"{path}: {field}: expected {form}, got {value!r}")
+            raise InputError(f"{where}: {field}: expected {form}, got {value!r}")
     joints = fields["joints"]
-    if "oks_sigmas" not in fields and (unknown := [joint for joint in joints if joint not in _SIGMAS]):
-        raise InputError(f"{path}: oks_sigmas is missing, and COCO and CrowdPose have no {unknown}; give one a joint")
-    pairs = [(joint, f"right_{joint.removeprefix('left_')}") for joint in joints if joint.startswith("left_")]
+    if "oks_sigmas" not in fields and (unknown := [joint for joint in joints if usual_sigma(joint) is None]):
+        raise InputError(f"{where}: oks_sigmas is missing, and COCO and CrowdPose have no {unknown}; give one a joint")
     derived = {
-        "name": path.stem,
-        "flip_pairs": [pair for pair in pairs if pair[1] in joints],
+        "flip_pairs": mirror_pairs(joints),
         "limbs": [],
-        "oks_sigmas": [_SIGMAS.get(joint) for joint in joints],
+        "oks_sigmas": [usual_sigma(joint) for joint in joints],
     }
     try:
-        return KeypointSet.from_plain({**derived, **fields})
+        return KeypointSet.from_plain({**derived, **fields, "name": name})
     except ValueError as error:
-        raise InputError(f"{path}: {error}") from error
+        raise InputError(f"{where}: {error}") from error
 
 
 def _is_pair(value: Any) -> bool:

@@ -8,7 +8,10 @@ from rtmo.config import compose, conf_dir, validate
 from rtmo.train import KEYS
 
 NEEDED = {  # options without a default
-    "custom": [f"data.{split}.{field}=x" for split in ("train", "val") for field in ("annotation_file", "image_dir")],
+    "custom": [
+        "skeleton=coco17",
+        *(f"data.{split}.{field}=x" for split in ("train", "val") for field in ("annotation_file", "image_dir")),
+    ],
     "mixture": ["data.sources={coco_train: 1, aic_train: 0.3}"],
 }
 HELP_GROUPS = {

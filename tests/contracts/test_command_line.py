@@ -1,33 +1,24 @@
 """Exit codes and messages of the entry points, as a shell sees them."""
 
-import logging
+import json
 import os
 import subprocess
 import sys
 
 import pytest
 import torch
-from hydra.core.hydra_config import HydraConfig
+from coco_files import write_coco
 from hydra.errors import ConfigCompositionException
 from networks import reference_state, save_reference, small_rtmo
 
 from rtmo import convert, evaluate, train
 from rtmo.config import conf_dir
+from rtmo.data_commands import convert as data_convert
+from rtmo.data_commands import get as data_get
+from rtmo.data_commands import shard as data_shard
 from rtmo.errors import InputError
 
 TINY = ("model=rtmo_n", "data=synthetic", "trainer=cpu", "image_size=[64,64]", "data.train.num_images=4")
-
-
-@pytest.fixture
-def process_as_before():
-    """Undoes what Hydra does to the whole process: it sets up logging, and remembers the config."""
-    loggers = logging.getLogger(), logging.getLogger("lightning.pytorch")
-    before = [(logger.handlers[:], logger.level) for logger in loggers]
-    yield
-    for logger, (handlers, level) in zip(loggers, before, strict=True):
-        logger.handlers[:] = handlers
-        logger.setLevel(level)
-    HydraConfig.instance().cfg = None
 
 
 @pytest.fixture
@@ -131,6 +122,22 @@ def test_converting_leaves_nothing_but_what_was_asked_for(call, tmp_path):
     assert names == {"published.pth", "less.pth", "r.json", "new/ours.pth", "new/theirs.pth"}
 
 
+def test_shards_are_packed_once(call, tmp_path):
+    for split in ("train", "val"):
+        file = tmp_path / f"coco/annotations/person_keypoints_{split}2017.json"
+        write_coco(file, tmp_path / f"coco/{split}2017", 4)
+    code, stdout, stderr = call(data_shard.main, "data=coco", "paths.data_dir=.", "output=set")
+    assert (code, stderr) == (0, "")
+    assert "set/coco_train2017  3 images in 1 shards, " in stdout
+    assert "set/coco_val2017  4 images in 1 shards, " in stdout
+    code, _, stderr = call(data_shard.main, "data=coco", "paths.data_dir=.", "output=set")
+    assert (code, stderr) == (
+        2,
+        "error: output=set: there is a shard set; choose a new folder, or say overwrite=true\n",
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["coco", "set"]
+
+
 def test_missing_data_is_named_with_the_way_out(call):
     code, _, stderr = call(train.main, "paths.data_dir=nowhere")
     assert code == 2
@@ -175,7 +182,13 @@ def test_help_is_a_page_with_the_current_values(call):
     assert "$" not in page
     assert len(page.splitlines()) < 60
     assert max(map(len, page.splitlines())) <= 120
-    for entry, option in ((evaluate.main, "checkpoint="), (convert.main, "input=")):
+    for entry, option in (
+        (evaluate.main, "checkpoint="),
+        (convert.main, "input="),
+        (data_convert.main, "from=aic"),
+        (data_get.main, "keep_archives   False"),
+        (data_shard.main, "output=shards/coco"),
+    ):
         code, page, _ = call(entry, "--help")
         assert code == 0
         assert option in page
@@ -215,6 +228,32 @@ def test_evaluate_refuses_what_is_no_checkpoint(call, arguments, message):
     assert code == 2
     assert message in stderr
     assert len(stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("entry", "arguments", "message"),
+    [
+        (data_get.main, [], "sets: which? python -m rtmo.data get coco"),
+        (data_get.main, ["sets=[coco,mpi]"], "sets: mpi: no such data set; did you mean 'mpii'?"),
+        (data_convert.main, ["from=aic", "input=nowhere", "output=out.json"], "input=nowhere: no such file or folder"),
+        (data_convert.main, ["from=aic", "input=nowhere"], "output: has no value; give output=..."),
+    ],
+)
+def test_data_commands_refuse_what_they_cannot_use(call, tmp_path, entry, arguments, message):
+    code, _, stderr = call(entry, *arguments)
+    assert code == 2
+    assert stderr.startswith(f"error: {message}")
+    assert len(stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_converting_annotations_writes_one_file(call, tmp_path):
+    person = {"human_annotations": {"human1": [0, 0, 9, 9]}, "keypoint_annotations": {"human1": [1, 2, 1] * 14}}
+    (tmp_path / "raw.json").write_text(json.dumps([{"image_id": "a", **person}]))
+    code, stdout, stderr = call(data_convert.main, "from=aic", "input=raw.json", "output=new/aic.json")
+    assert (code, stderr) == (0, "")
+    assert stdout.startswith("new/aic.json: 1 images, 1 people with keypoints, 14 joints")
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"raw.json", "aic.json"}
 
 
 @pytest.mark.slow

@@ -182,9 +182,9 @@ def test_sixteen_keypoints_instead_of_seventeen(folder, content):
 
 
 def test_missing_data_says_how_to_get_it(folder, content):
-    with pytest.raises(FileNotFoundError, match=r"annotation_file.*nowhere\.json.*cocodataset\.org.*data=synthetic"):
+    with pytest.raises(FileNotFoundError, match=r"annotation_file.*nowhere\.json.*rtmo\.data get coco.*data=synthetic"):
         source(folder, content, annotation_file=folder / "nowhere.json")
-    with pytest.raises(FileNotFoundError, match=r"image_dir.*cocodataset\.org.*paths\.data_dir.*data=synthetic"):
+    with pytest.raises(FileNotFoundError, match=r"image_dir.*rtmo\.data get coco.*paths\.data_dir.*data=synthetic"):
         source(folder, content, image_dir=folder / "nowhere")
     (folder / "images" / "sub" / "b.png").unlink()
     with pytest.raises(FileNotFoundError, match=r"b\.png: missing"):

@@ -90,6 +90,7 @@ def test_the_size_is_in_the_header(jpeg, tmp_path):
     data = jpeg.read_bytes()
     jpeg.write_bytes(data[:-10])  # the header is there
     assert read_size(jpeg) == (30, 50)
+    assert read_size(jpeg, displayed=True) == (50, 30)
     for content in (b"no image at all", data[:30]):
         (tmp_path / "odd.jpg").write_bytes(content)
         with pytest.raises(InputError, match=r"odd\.jpg: not an image"):
@@ -99,7 +100,8 @@ def test_the_size_is_in_the_header(jpeg, tmp_path):
 @pytest.mark.parametrize(("reduction", "shape"), [(2, (15, 25, 3)), (4, (8, 13, 3)), (8, (4, 7, 3))])
 def test_jpegs_can_be_read_smaller(jpeg, reduction, shape):
     with_segment(jpeg, EXIF_TURNED)
-    assert read_image(jpeg, reduction).shape == shape
+    assert read_image(jpeg, reduction=reduction).shape == shape
+    assert read_image(jpeg, displayed=True, reduction=reduction).shape == (50, 30, 3)  # whole
 
 
 def test_other_formats_are_read_whole(tmp_path):

@@ -129,7 +129,7 @@ def test_reduced_pixels_stay_in_place(tmp_path, scale):
     spot = 255 * np.exp(-((x - 410.3) ** 2 + (y - 299.6) ** 2) / (2 * 30**2))
     file = tmp_path / "spot.jpg"
     cv2.imwrite(str(file), np.repeat(spot[..., None], 3, axis=2).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 100])
-    stored = ImageFile(file, (height, width), tmp_path / "people.json")
+    stored = ImageFile(file, (height, width), False, tmp_path / "people.json")
     reduction = int(1 / scale)
     assert stored.read(reduction).shape == (-(-height // reduction), -(-width // reduction), 3)
     small = Picture.showing(stored).warped(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rtmo.config import compose
-from rtmo.data.mpii import MpiiPose
+from rtmo.data.raw_pose import RawPose
 from rtmo.errors import InputError
 from rtmo.skeletons import COCO17
 from rtmo.targets import build
@@ -74,7 +74,6 @@ def test_what_a_set_does_not_annotate_carries_no_loss(shared_dir):
 
 def test_a_coco_file_is_no_list_of_mpii(shared_dir):
     folder = shared_dir / "data" / "samples"
+    given = {"name": "mpii", "image_dir": folder / "coco", "skeleton": COCO17}
     with pytest.raises(InputError, match="not a list of people each with center, image"):
-        MpiiPose(
-            name="mpii", annotation_file=folder / "coco/test_coco.json", image_dir=folder / "coco", skeleton=COCO17
-        )
+        RawPose(annotation_file=folder / "coco/test_coco.json", annotation_format="mpii", **given)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from own_data import write_yolo_pose
 
 from rtmo import config
 from rtmo.models.rtmo import RTMO
@@ -43,7 +44,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize("command", commands("train"))
-def test_training_commands_compose(command: str) -> None:
+def test_training_commands_compose(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_yolo_pose(tmp_path / "my_data")
+    monkeypatch.chdir(tmp_path)
     flags = {"-m", "--cfg", "job", "--resolve"}
     overrides = [word for word in shlex.split(command) if word not in flags]
     if "-m" in shlex.split(command):

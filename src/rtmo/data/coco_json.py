@@ -20,10 +20,8 @@ log = logging.getLogger(__name__)
 AREA_OF_BOX = 0.53
 
 _HOW_TO_GET = (
-    "COCO 2017 is at https://cocodataset.org/#download (train and val images, train/val annotations); unpack it to "
-    "coco/annotations/person_keypoints_{train,val}2017.json and coco/{train,val}2017/*.jpg below paths.data_dir, "
-    "or point paths.data_dir to the folder that holds coco/; conf/source says where other sets belong. "
-    "Nothing to download: data=synthetic"
+    "python -m rtmo.data get coco downloads COCO 2017 to coco/ below paths.data_dir, and other sets by their names; "
+    "or point paths.data_dir to the folder that holds coco/. Nothing to download: data=synthetic"
 )
 
 
@@ -63,11 +61,14 @@ class RawAnnotations:
         file: What messages name.
         image_dir: Folder that the ``file_name`` of each image is relative to.
         content: Lists ``images``, ``annotations`` and ``categories`` in COCO's format, pixels counted from 0.
+        displayed: Whether pixels are those of images as viewers show them, turned as their EXIF header says, rather
+            than as they are stored.
     """
 
     file: Path
     image_dir: Path
     content: dict[str, Any]
+    displayed: bool = False
 
 
 class MissingDataError(InputError, FileNotFoundError):

@@ -1,6 +1,7 @@
 """Data sets in COCO's keypoint format, or read into it."""
 
 import functools
+import inspect
 import json
 import logging
 import os
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int64
 
 from rtmo.data.coco_json import (
     AREA_OF_BOX,
@@ -21,7 +23,8 @@ from rtmo.data.coco_json import (
     pack_people,
     read_coco,
 )
-from rtmo.data.image_file import ImageFile, check_complete, read_size
+from rtmo.data.image_file import ImageFile, StoredFile, check_complete, read_size
+from rtmo.data.named_joints import named_keypoint_set, with_joints
 from rtmo.data.packed import Packed
 from rtmo.data.picture import Picture
 from rtmo.data.regions import box_polygon, rasterize
@@ -44,7 +47,7 @@ class AnnotatedImages(PoseSource):
     annotations are checked here, so that training does not stop hours later.
 
     Subclasses give the arguments of ``read`` to their constructor; that tells commands how to read a data set of
-    theirs without these checks.
+    theirs without these checks. Where images are kept is asked of ``file_at`` alone, so that it need not be a folder.
 
     Args:
         name: How logs and errors refer to the set.
@@ -63,6 +66,8 @@ class AnnotatedImages(PoseSource):
     """
 
     read: Callable[..., RawAnnotations]
+    raw: Callable[[], RawAnnotations]
+    image_ids: Int64[np.ndarray, " N"]
 
     def __init__(
         self,
@@ -76,9 +81,10 @@ class AnnotatedImages(PoseSource):
         min_area: float | None = None,
         max_images: int | None = None,
     ) -> None:
-        self.name, self.skeleton, self._raw = name, skeleton, raw
+        self.name, self.skeleton, self.raw = name, skeleton, raw
         read = raw()
         self._file, self._image_dir, content = read.file, read.image_dir, read.content
+        self._displayed = read.displayed
         check_content(self._file, content)
         joints = keypoint_set(joints).joints if isinstance(joints, str) else joints
         self._joints = joints_by_category(self._file, content["categories"], joints, skeleton)
@@ -95,7 +101,7 @@ class AnnotatedImages(PoseSource):
         )
         rows = [by_image.get(image["id"], np.empty(0, dtype=np.int64)) for image in selected]
         # Arrays rather than trees of objects: forked workers go on sharing their memory.
-        self._image_ids = np.array([image["id"] for image in selected], dtype=np.int64)
+        self.image_ids = np.array([image["id"] for image in selected], dtype=np.int64)
         self._file_names = Packed.of_bytes([os.fsencode(str(image["file_name"])) for image in selected])
         self._sizes = np.array([[image.get("height", 0), image.get("width", 0)] for image in selected])  # 0: not given
         self._rows = Packed(rows, np.int64)
@@ -103,6 +109,24 @@ class AnnotatedImages(PoseSource):
         self._check_files()
         labeled = int(self._people.is_labeled[np.concatenate(rows)].sum())
         log.info("%s: %d images, %d people with keypoints", name, len(self), labeled)
+
+    @classmethod
+    def named_keypoint_set(cls, *, joints: Sequence[str] | str | None = None, **arguments: Any) -> KeypointSet:
+        """The keypoints that the files of a data set name, for those who do not say which to learn.
+
+        Args:
+            joints: As for the constructor.
+            arguments: Others of the constructor.
+
+        Raises:
+            InputError: If the files cannot be read or name none.
+        """
+        raw = cls.read(
+            **{name: arguments[name] for name in inspect.signature(cls.read).parameters if name in arguments}
+        )
+        skeleton, summary = named_keypoint_set(with_joints(raw.content, joints), raw.file.stem, str(raw.file))
+        log.info("%s: %s", raw.file, summary)
+        return skeleton
 
     def __len__(self) -> int:
         return len(self._file_names)
@@ -117,10 +141,10 @@ class AnnotatedImages(PoseSource):
 
     def load_undrawn(self, index: int, with_ignore_mask: bool = False) -> Sample:
         """See ``PoseSource.load_undrawn``; what ``load`` raises comes when the image is drawn."""
-        file, (height, width) = self._file_at(index), self._sizes[index].tolist()
+        file, (height, width) = self.file_at(index), self._sizes[index].tolist()
         if not (height and width):
-            height, width = read_size(file)
-        image = ImageFile(file, (height, width), self._file)
+            height, width = read_size(file, self._displayed)
+        image = ImageFile(file, (height, width), self._displayed, self._file)
         ignore_mask = rasterize(json.loads(self._ignored.bytes_at(index)), height, width) if with_ignore_mask else None
         rows = self._rows[index]
         corners = self._people.bboxes[rows].copy()
@@ -135,9 +159,16 @@ class AnnotatedImages(PoseSource):
             visibility=self._people.visibility[rows],
             annotated=self._people.annotated[rows],
             area=np.where(self._people.has_area[rows], self._people.area[rows], guess).astype(np.float32),
-            image_id=int(self._image_ids[index]),
+            image_id=int(self.image_ids[index]),
             warp=np.eye(2, 3),
         )
+
+    def file_at(self, index: int) -> StoredFile:
+        """Where an image is kept."""
+        return self._image_dir / self._name_at(index)
+
+    def _name_at(self, index: int) -> str:
+        return os.fsdecode(self._file_names.bytes_at(index))
 
     def ground_truth(self) -> dict[str, Any]:
         """The original entries of the selected images, read from the file again rather than kept in memory.
@@ -145,8 +176,8 @@ class AnnotatedImages(PoseSource):
         Where joints come in another order or set, keypoints follow ``skeleton`` with 0, 0, 0 for missing joints; fields
         the evaluation needs (area, iscrowd, num_keypoints) are filled in where the file lacks them.
         """
-        content = self._raw().content
-        wanted = set(self._image_ids.tolist())
+        content = self.raw().content
+        wanted = set(self.image_ids.tolist())
         categories = [category for category in content["categories"] if category["id"] in self._joints]
         annotations = self._of_people(content["annotations"])
         return {
@@ -211,7 +242,7 @@ class AnnotatedImages(PoseSource):
     def _check_files(self) -> None:
         if not self._image_dir.is_dir():
             raise missing("image_dir", self._image_dir, "folder")
-        paths = [self._file_at(index) for index in range(len(self))]
+        paths = [self._image_dir / self._name_at(index) for index in range(len(self))]
         present: dict[Path, set[str]] = {}
         for folder in {path.parent for path in paths}:
             present[folder] = set(os.listdir(folder)) if folder.is_dir() else set()
@@ -224,9 +255,6 @@ class AnnotatedImages(PoseSource):
         if len(paths) <= _CHECKED_AT_ONCE:
             for path in paths:
                 check_complete(path)
-
-    def _file_at(self, index: int) -> Path:
-        return self._image_dir / os.fsdecode(self._file_names.bytes_at(index))
 
 
 class CocoPose(AnnotatedImages):

@@ -1,12 +1,15 @@
-"""Reads image files as training needs them: BGR, unrotated, and never half an image."""
+"""Reads image files as training needs them: BGR and never half an image."""
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
+from PIL.ExifTags import Base as ExifTag
 
 from rtmo.data.picture import StoredImage
 from rtmo.errors import InputError
@@ -18,7 +21,17 @@ _SCALES = {
     4: cv2.IMREAD_REDUCED_COLOR_4,
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
+_LYING_DOWN = (5, 6, 7, 8)  # EXIF orientations that trade width and height
 _FIX = "download the file again, or take its image out of the annotation file"
+
+
+@runtime_checkable
+class StoredFile(Protocol):
+    """Where a file is kept: a ``Path``, or what reads its bytes from elsewhere and names it as a ``str``."""
+
+    def read_bytes(self) -> bytes:
+        """All of it."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -27,11 +40,13 @@ class ImageFile(StoredImage):
 
     Attributes:
         image_size: (height, width) in px that the annotations say, or else the file's header.
+        displayed: Whether that is after any EXIF rotation, and images are to be turned.
         annotation_file: For messages.
     """
 
-    file: Path
+    file: StoredFile
     image_size: tuple[int, int]
+    displayed: bool
     annotation_file: Path
 
     def read(self, reduction: int = 1) -> UInt8[np.ndarray, "h w 3"]:
@@ -40,40 +55,44 @@ class ImageFile(StoredImage):
         Raises:
             InputError: If the image is damaged or not of the size that its annotation says.
         """
-        pixels = read_image(self.file, reduction)
+        pixels = read_image(self.file, self.displayed, reduction)
         height, width = self.image_size
         if pixels.shape[:2] not in ((height, width), (-(-height // reduction), -(-width // reduction))):
-            found = read_size(self.file)
+            found = read_size(self.file, self.displayed)
             raise InputError(
                 f"{self.file}: {found[0]} x {found[1]} px, but {self.annotation_file} says {height} x {width} "
-                "(height x width, before any EXIF rotation); correct either"
+                f"(height x width, {'after' if self.displayed else 'before'} any EXIF rotation); correct either"
             )
         return pixels
 
 
-def read_size(file: Path) -> tuple[int, int]:
-    """(height, width) in px of an image, before any EXIF rotation; only its header is read.
+def read_size(file: StoredFile, displayed: bool = False) -> tuple[int, int]:
+    """(height, width) in px of an image; of a file in a folder, only the header is read.
+
+    Args:
+        displayed: Whether after any EXIF rotation.
 
     Raises:
         FileNotFoundError: If there is no such file.
         InputError: If it is no image.
     """
     try:
-        with Image.open(file) as image:
-            return image.height, image.width
+        with Image.open(file if isinstance(file, Path) else io.BytesIO(file.read_bytes())) as image:
+            lies_down = displayed and image.getexif().get(ExifTag.Orientation) in _LYING_DOWN
+            return (image.width, image.height) if lies_down else (image.height, image.width)
     except FileNotFoundError:
         raise
     except OSError as error:
         raise InputError(_unreadable(file)) from error
 
 
-def read_image(file: Path, reduction: int = 1) -> UInt8[np.ndarray, "h w 3"]:
+def read_image(file: StoredFile, displayed: bool = False, reduction: int = 1) -> UInt8[np.ndarray, "h w 3"]:
     """Decodes an image to BGR, 0..255.
 
-    EXIF orientation is ignored, as COCO's annotations expect.
-
     Args:
-        reduction: 2, 4 or 8: a pixel for every block of so many px squared, if the file is a JPEG, which is faster.
+        displayed: Whether to turn it as its EXIF header says, as viewers do; COCO's annotations expect that not.
+        reduction: 2, 4 or 8: a pixel for every block of so many px squared, which is faster; of a JPEG that is not
+            turned, other images come whole.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -82,10 +101,12 @@ def read_image(file: Path, reduction: int = 1) -> UInt8[np.ndarray, "h w 3"]:
     """
     data = file.read_bytes()
     if _is_truncated_jpeg(data):
-        raise InputError(_truncated(file))
-    encoded = np.frombuffer(data, np.uint8)
-    scale = _SCALES[reduction if data.startswith(_JPEG_START) else 1]
-    image = cv2.imdecode(encoded, scale | cv2.IMREAD_IGNORE_ORIENTATION) if len(data) else None
+        raise InputError(_truncated(file, len(data)))
+    if displayed:
+        flags = cv2.IMREAD_COLOR
+    else:
+        flags = _SCALES[reduction if data.startswith(_JPEG_START) else 1] | cv2.IMREAD_IGNORE_ORIENTATION
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if len(data) else None
     if image is None:
         raise InputError(_unreadable(file))
     return np.asarray(image)
@@ -103,15 +124,15 @@ def check_complete(file: Path) -> None:
         stream.seek(max(0, size - 2))
         ends_well = start != _JPEG_START or stream.read(2) == _JPEG_END
     if size == 0 or (not ends_well and _is_truncated_jpeg(file.read_bytes())):
-        raise InputError(_truncated(file))
+        raise InputError(_truncated(file, size))
 
 
-def _unreadable(file: Path) -> str:
+def _unreadable(file: StoredFile) -> str:
     return f"{file}: not an image that OpenCV can read, or a damaged one; {_FIX}"
 
 
-def _truncated(file: Path) -> str:
-    return f"{file}: the image file is cut short ({file.stat().st_size} bytes); {_FIX}"
+def _truncated(file: StoredFile, size: int) -> str:
+    return f"{file}: the image file is cut short ({size} bytes); {_FIX}"
 
 
 def _is_truncated_jpeg(data: bytes) -> bool:

@@ -1,0 +1,37 @@
+"""Reads MATLAB's files."""
+
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
+
+from rtmo.data.coco_json import missing
+from rtmo.errors import InputError
+
+# What scipy raises for files that are cut short or of another kind; KeyError where the variable is not in the file.
+_DAMAGED = (KeyError, OSError, ValueError, TypeError, NotImplementedError, MatReadError, zlib.error)
+
+
+def read_variable(path: Path, name: str, published: str) -> Any:
+    """A variable of a .mat file: arrays, and structs as objects with their fields as attributes.
+
+    Args:
+        published: What the file is called where it comes from, for the message.
+
+    Raises:
+        InputError: If there is no such file, or it lacks the variable.
+    """
+    if not path.is_file():
+        raise missing("input", path, "file")
+    try:
+        return loadmat(path, squeeze_me=True, struct_as_record=False, variable_names=[name])[name]
+    except _DAMAGED as error:
+        raise InputError(f"{path}: not {published}, or cut short: it has no {name} ({error})") from error
+
+
+def structs(parent: Any, field: str) -> list[Any]:
+    """The structs in a field, where MATLAB keeps many, one, none ([]), or has no such field."""
+    return [item for item in np.atleast_1d(getattr(parent, field, [])) if hasattr(item, "_fieldnames")]

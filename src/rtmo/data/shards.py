@@ -1,0 +1,142 @@
+"""Data sets whose image files were packed into shards, by ``python -m rtmo.data shard``."""
+
+import functools
+import gzip
+import io
+import json
+import logging
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rtmo.data.coco_json import RawAnnotations
+from rtmo.data.coco_pose import AnnotatedImages
+from rtmo.data.image_file import StoredFile
+from rtmo.data.shard_store import ANNOTATIONS, INDEX, ShardStore, shard_file
+from rtmo.errors import InputError
+from rtmo.skeletons import KeypointSet
+from rtmo.targets import did_you_mean
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PackedFile:
+    """A file in a shard.
+
+    Attributes:
+        source: Its data set.
+        shard: The number of the shard, in which ``offset`` and ``size`` count bytes.
+        checksum: CRC-32.
+        name: What it was called.
+    """
+
+    store: ShardStore
+    source: str
+    shard: int
+    offset: int
+    size: int
+    checksum: int
+    name: str
+
+    def read_bytes(self) -> bytes:
+        """The file as it was packed.
+
+        Raises:
+            InputError: If the shard cannot be had, or has other bytes there.
+        """
+        data = self.store.read(self.source, self.shard, self.offset, self.size)
+        if zlib.crc32(data) != self.checksum:
+            raise InputError(f"{self}: damaged; copy the shard again, or pack again")
+        return data
+
+    def __str__(self) -> str:
+        return f"{self.store.place(shard_file(self.source, self.shard))}: {self.name}"
+
+
+def read_shards(shards: str, cache_dir: str | Path, name: str, cache_gb: float | None = None) -> RawAnnotations:
+    """The annotations of a data set of a shard set, as they were packed; see ``ShardedImages`` for the arguments.
+
+    Raises:
+        InputError: If the set has no such data set, or they are damaged.
+    """
+    return _annotations(_store(shards, cache_dir, name, cache_gb), name)
+
+
+def _store(shards: str, cache_dir: str | Path, name: str, cache_gb: float | None) -> ShardStore:
+    store = ShardStore(address=shards, cache_dir=cache_dir, cache_gb=cache_gb)
+    if name not in store.sources:
+        raise InputError(f"data.shards={shards}: no data set {name!r}; {did_you_mean(name, store.sources)}")
+    return store
+
+
+def _annotations(store: ShardStore, name: str) -> RawAnnotations:
+    content: dict[str, Any] = json.loads(gzip.decompress(store.content(name, ANNOTATIONS)))
+    folder = store.folder / name
+    return RawAnnotations(folder, folder, content, displayed=store.sources[name]["displayed"])
+
+
+class ShardedImages(AnnotatedImages):
+    """A data set out of a shard set: its annotations as they were, its images from the shards.
+
+    Samples, their order and their number are those of the files that were packed.
+
+    Args:
+        shards: The shard set; see ``ShardStore`` for it, ``cache_dir`` and ``cache_gb``.
+        name: Which of its data sets; see ``AnnotatedImages`` for the other arguments.
+
+    Raises:
+        InputError: If the set has no such data set or not all of the selected images, or one of its files is missing.
+    """
+
+    read = staticmethod(read_shards)
+
+    def __init__(
+        self,
+        *,
+        shards: str,
+        cache_dir: str | Path,
+        cache_gb: float | None = None,
+        name: str,
+        skeleton: KeypointSet,
+        joints: Sequence[str] | str | None = None,
+        drop_empty: bool = True,
+        image_ids: Sequence[int] | None = None,
+        min_area: float | None = None,
+        max_images: int | None = None,
+    ) -> None:
+        self._store = _store(shards, cache_dir, name, cache_gb)
+        if self._store.is_remote:
+            log.info("%s: what is fetched of %s is kept in %s", name, shards, self._store.folder)
+        super().__init__(
+            raw=functools.partial(_annotations, self._store, name),
+            name=name,
+            skeleton=skeleton,
+            joints=joints,
+            drop_empty=drop_empty,
+            image_ids=image_ids,
+            min_area=min_area,
+            max_images=max_images,
+        )
+
+    def file_at(self, index: int) -> StoredFile:
+        """See ``AnnotatedImages.file_at``."""
+        shard, offset, size, checksum = self._places[index].tolist()
+        return PackedFile(self._store, self.name, shard, offset, size, checksum, self._name_at(index))
+
+    def _check_files(self) -> None:
+        self._store.check(self.name)
+        index = np.load(io.BytesIO(self._store.content(self.name, INDEX)))
+        rows = {image_id: row for row, image_id in enumerate(index["image_ids"].tolist())}
+        absent = [image_id for image_id in self.image_ids.tolist() if image_id not in rows]
+        if absent:
+            raise InputError(
+                f"{self._store.place(self.name)}: {len(absent)} of the {len(self)} selected images are not in the "
+                f"shards, image_id {absent[0]} for example; select those that were packed (drop_empty, image_ids, "
+                "min_area, max_images), or pack again"
+            )
+        self._places = index["places"][[rows[image_id] for image_id in self.image_ids.tolist()]]
