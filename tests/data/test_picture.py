@@ -99,6 +99,8 @@ def test_the_ignore_mask_moves_along():
 @pytest.mark.parametrize("move", [
     lambda picture: picture.placed(100, 0, (96, 96)),
     lambda picture: picture.placed(0, -60, (96, 96)).placed(0, 60, (96, 96)),
+    lambda picture: picture.placed(0, -70, (96, 96)).placed(0, 70, (96, 96)),
+    lambda picture: picture.placed(120, 0, (96, 96)).warped(TURN, (96, 96)),
     lambda picture: picture.warped(np.add(TURN, [[0, 0, 200], [0, 0, 0]]), (96, 96)),
 ])  # fmt: skip
 def test_what_lies_outside_is_not_read(move):

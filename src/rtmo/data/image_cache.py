@@ -89,14 +89,14 @@ class ImageCache:
         return int(self._header[_USED])
 
     def keep(self, sample: Sample, index: int) -> Sample:
-        """The sample, its image kept once it is read; images that were loaded at once are not.
+        """The sample, its image kept once it is read; those that were loaded at once or out of several are not.
 
         Args:
             index: Of the image in its source.
         """
-        if not isinstance(sample.image, Picture):
+        if not isinstance(sample.image, Picture) or len(sample.image.tiles) > 1:
             return sample
-        (tile,) = sample.image.tiles  # as loaded
+        (tile,) = sample.image.tiles
         if isinstance(tile.image, ArrayImage):
             return sample
         kept = replace(tile, image=_KeptImage(tile.image.image_size, tile.image, self, index))

@@ -82,7 +82,13 @@ class Tile:
         """Whether the centres of all pixels are in the window."""
         left, top, right, bottom = self.window
         height, width = self.image.image_size
-        return left <= 0 and top <= 0 and right >= width - 1 and bottom >= height - 1
+        return bool(left <= 0 and top <= 0 and right >= width - 1 and bottom >= height - 1)
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether nothing of it shows."""
+        left, top, right, bottom = self.window
+        return bool(left >= right or top >= bottom)
 
     def is_unmoved(self, picture_size: tuple[int, int]) -> bool:
         """Whether the image is the picture."""
@@ -204,7 +210,7 @@ def _draw(tile: Tile, canvas: UInt8[np.ndarray, "H W 4"], mask: UInt8[np.ndarray
     first = (np.ceil if blunt else np.floor)(outline.min(axis=0)).astype(int).clip(min=0)
     last = (np.floor if blunt else np.ceil)(outline.max(axis=0)).astype(int)
     width, height = (np.minimum(last + 1, canvas.shape[1::-1]) - first).tolist()
-    if width <= 0 or height <= 0:
+    if tile.is_cut_off or width <= 0 or height <= 0:
         return
     part = np.s_[first[1] : first[1] + height, first[0] : first[0] + width]
     drawn = _pixels(tile, first, (width, height))
