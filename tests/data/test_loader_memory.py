@@ -1,5 +1,6 @@
 """Memory of loader workers does not grow with what they have seen."""
 
+import gc
 import json
 import multiprocessing
 from pathlib import Path
@@ -14,7 +15,7 @@ from rtmo.data.mixture import Mixture
 from rtmo.phases import Phases
 from rtmo.skeletons import COCO17
 
-IMAGES, SHARE, EPOCHS = 40_000, 0.05, 20
+IMAGES, SHARE, EPOCHS = 150_000, 0.0134, 20
 
 
 def source(folder):
@@ -58,9 +59,13 @@ def test_memory_stays_flat(tmp_path):
     )
     data.max_epochs = EPOCHS
     loader, memory = data.train_dataloader(), []
+    gc.collect()
+    gc.freeze()  # else the collector of this process writes into the pages that it shares with the workers, once
     for epoch in range(EPOCHS):
         loader.sampler.set_epoch(epoch)
         for _ in loader:
             pass
         memory.append(memory_of_workers())
-    assert max(memory[2:]) - memory[1] < 4, memory
+    gc.unfreeze()
+    # Lists of names, rows and regions in place of packed arrays would add 50 MB; up to 12 MB are the interpreter's.
+    assert max(memory[2:]) - memory[1] < 16, " ".join(f"{value:.1f}" for value in memory)
