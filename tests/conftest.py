@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from pathlib import Path
 
 import jaxtyping
@@ -33,3 +34,22 @@ def process_as_before():
         logger.handlers[:] = handlers
         logger.setLevel(level)
     HydraConfig.instance().cfg = None
+
+
+@pytest.fixture
+def call(monkeypatch, capsys, tmp_path, process_as_before):
+    """Calls an entry point in an empty folder; gives its exit code and what it printed on stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+
+    def run(entry, *arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["rtmo", *arguments])
+        try:
+            entry()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code or 0
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run

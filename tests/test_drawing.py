@@ -8,8 +8,10 @@ from rtmo.drawing import (
     contact_sheet,
     draw_poses,
     draw_predictions,
+    draw_regions,
     joint_sides,
     prediction_panel,
+    titled,
     write_image,
 )
 from rtmo.skeletons import COCO17, KeypointSet
@@ -208,3 +210,22 @@ def test_write_image_makes_the_folder(tmp_path):
     path = tmp_path / "Bilder für später" / "a.png"
     write_image(path, image)
     np.testing.assert_array_equal(cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR), image)
+
+
+def test_regions_are_tinted_and_hatched_and_the_rest_is_left():
+    mask = np.zeros((400, 400), dtype=bool)
+    mask[100:200, 50:350] = True
+    image = blank()
+    drawn = draw_regions(image, mask)
+    np.testing.assert_array_equal(changed(drawn), mask)
+    assert len(np.unique(drawn[mask], axis=0)) == 2  # tint and hatching
+    assert not changed(image).any()
+    assert not changed(draw_regions(image, np.zeros((400, 400), dtype=bool))).any()
+
+
+def test_titles_too_long_for_their_bar_lose_their_beginning():
+    wide, long = blank(100, 300), "folder/" * 30
+    titles = [titled(wide, text, height=30) for text in (long + "a.png", "x" + long + "a.png", long + "b.png")]
+    np.testing.assert_array_equal(titles[0], titles[1])
+    assert not np.array_equal(titles[0], titles[2])
+    assert titles[0].shape == (130, 300, 3)

@@ -183,11 +183,14 @@ def _set_environment(name: str, value: str | None) -> None:
 def _declared(section: str, config_name: str) -> set[str]:
     """Paths of all keys that conf/ declares for a section.
 
-    They stand in the entry point's own file, in the group of that name, or in the file of that name.
+    They stand in the entry point's own file, in one that it builds upon, in the group of that name, or in the file of
+    that name.
     """
     folder = conf_dir()
     paths: set[str] = set()
-    for file in [folder / f"{config_name}.yaml", *folder.glob(f"*/**/{section}.yaml")]:
+    own = folder / f"{config_name}.yaml"
+    bases = [folder / f"{entry}.yaml" for entry in _read(own)["defaults"] if isinstance(entry, str) and entry[0] != "_"]
+    for file in [own, *bases, *folder.glob(f"*/**/{section}.yaml")]:
         paths |= _paths((_read(file) or {}).get(section), section)
     for file in folder.glob(f"{section}/*.yaml"):
         paths |= _paths(_read(file), section)

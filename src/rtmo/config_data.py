@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -35,10 +35,10 @@ def expand(cfg: DictConfig, source_dir: Path) -> None:
         if OmegaConf.is_missing(cfg.data, "sources"):
             raise InputError("data.sources: has no value; give data.sources='{coco_train: 1, crowdpose_trainval: 0.5}'")
         if (ratios := cfg.data.pop("sources", None)) is not None:
-            cfg.data.train.sources = {name: _source(source_dir, name, "data.sources") for name in ratios}
+            cfg.data.train.sources = _sources(source_dir, ratios, "data.sources", cfg.data.train.get("sources"))
             cfg.data.train.ratios = ratios
         if names := cfg.data.pop("val_sources", ()):
-            cfg.data.more_val = {name: _source(source_dir, name, "data.val_sources") for name in names}
+            cfg.data.more_val = _sources(source_dir, names, "data.val_sources", cfg.data.get("more_val"))
         if "root" in cfg.data:
             _write_out_folder(cfg.data)
         _stream(cfg.data)
@@ -88,6 +88,12 @@ def _stream(data: DictConfig) -> None:
         node["_target_"] = "rtmo.data.shards.ShardedImages"
         node["shards"], node["cache_dir"] = options["shards"], options["shards_cache"]
         node["cache_gb"] = options["shards_cache_gb"]
+
+
+def _sources(folder: Path, names: Iterable[str], key: str, given: DictConfig | None) -> dict[str, Any]:
+    """The files of some data sets, with the arguments that are given beside them."""
+    beside = OmegaConf.create({}) if given is None else given
+    return {name: OmegaConf.merge(_source(folder, name, key), beside.get(name, {})) for name in names}
 
 
 def _source(folder: Path, name: str, key: str) -> Any:

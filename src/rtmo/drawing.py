@@ -21,6 +21,7 @@ Side = Literal["left", "right", "centre"]
 
 # BGR
 SIDE_COLOURS: dict[Side, Colour] = {"left": (20, 140, 255), "right": (255, 170, 50), "centre": (245, 245, 245)}
+_IGNORED: Colour = (190, 60, 200)
 _OUTLINE: Colour = (25, 25, 25)  # around every mark, so that it shows on any background
 _PAPER: Colour = (32, 32, 32)  # behind titles and between pictures
 _INK: Colour = (235, 235, 235)
@@ -57,7 +58,7 @@ def draw_poses(
         labels: One text per person, put at the top of its box, or of its joints without ``bboxes``.
         min_height: Smaller images are magnified to this height before drawing, so that skeletons stay legible.
     """
-    canvas, scale = _magnified(image, max(1.0, min_height / image.shape[0]))
+    canvas, scale = scaled(image, max(1.0, min_height / image.shape[0]))
     keypoints = keypoints.astype(np.float64) * scale
     flags = np.full(keypoints.shape[:2], 2) if visibility is None else visibility.astype(int)
     if keypoint_scores is not None:
@@ -73,6 +74,18 @@ def draw_poses(
         if labels is not None and frame is not None and np.isfinite(frame).all():
             _draw_label(canvas, labels[person], frame)
     return canvas
+
+
+def draw_regions(image: UInt8[np.ndarray, "H W 3"], mask: Bool[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W 3"]:
+    """A copy of an image, tinted and hatched where a mask is set: regions that training ignores."""
+    height, width = mask.shape
+    spacing = max(6, round(0.02 * max(height, width)))
+    row, column = np.ogrid[:height, :width]
+    hatched = (row + column) % spacing < max(1, spacing // 5)
+    drawn = image.copy()
+    drawn[mask] = cv2.addWeighted(image, 0.65, np.full_like(image, _IGNORED), 0.35, 0)[mask]
+    drawn[mask & hatched] = _IGNORED
+    return drawn
 
 
 def draw_predictions(
@@ -121,7 +134,7 @@ def prediction_panel(
         keypoint_thr: Likewise for their joints.
         height: Of the pictures in px; images are scaled to it.
     """
-    image, scale = _magnified(sample.pixels, height / sample.image_size[0])
+    image, scale = scaled(sample.pixels, height / sample.image_size[0])
     people = sample.select(np.any(sample.visibility > 0, axis=1))
     truth = draw_poses(
         image,
@@ -130,9 +143,9 @@ def prediction_panel(
         visibility=people.visibility,
         bboxes=people.bboxes * scale,
     )
-    scaled = Poses(poses.bboxes * scale, poses.scores, poses.keypoints * scale, poses.keypoint_scores)
-    predicted = draw_predictions(image, scaled, skeleton=skeleton, score_thr=score_thr, keypoint_thr=keypoint_thr)
-    halves = [_titled(truth, "ground truth"), _titled(predicted, "prediction", legend=True)]
+    in_panel = Poses(poses.bboxes * scale, poses.scores, poses.keypoints * scale, poses.keypoint_scores)
+    predicted = draw_predictions(image, in_panel, skeleton=skeleton, score_thr=score_thr, keypoint_thr=keypoint_thr)
+    halves = [titled(truth, "ground truth"), titled(predicted, "prediction", legend=True)]
     gap = np.full((halves[0].shape[0], 4, 3), _PAPER, dtype=np.uint8)
     return np.hstack([halves[0], gap, halves[1]])
 
@@ -158,6 +171,42 @@ def contact_sheet(
         left = column * cell_width + (cell_width - image.shape[1] + gap) // 2
         sheet[top : top + image.shape[0], left : left + image.shape[1]] = image
     return sheet
+
+
+def titled(
+    image: UInt8[np.ndarray, "H W 3"], title: str, legend: bool = False, height: int | None = None
+) -> UInt8[np.ndarray, "h W 3"]:
+    """The image below a bar with a title and, at its right end, what the colours mean.
+
+    Args:
+        title: Cut at the front where it is too long for the bar.
+        height: Of the bar, px; None: a share of the image's.
+    """
+    height = height or max(16, round(image.shape[0] * 0.075))
+    bar = np.full((height, image.shape[1], 3), _PAPER, dtype=np.uint8)
+    size = height / 45
+    baseline = round(height * 0.68)
+    right = image.shape[1] - height // 4
+    for side in ("right", "left") if legend else ():
+        text_width = cv2.getTextSize(side, _FONT, size, 1)[0][0]
+        cv2.putText(bar, side, (right - text_width, baseline), _FONT, size, _INK, 1, cv2.LINE_AA)
+        right -= text_width + height // 3
+        _disc(bar, np.array([right, height / 2]), height * 0.2, SIDE_COLOURS[side])
+        right -= height // 2
+    cut = title
+    while len(cut) > 3 and cv2.getTextSize(cut, _FONT, size, 1)[0][0] > right - height // 4:
+        title = title[1:]
+        cut = f"...{title}"
+    cv2.putText(bar, cut, (height // 4, baseline), _FONT, size, _INK, 1, cv2.LINE_AA)
+    return np.vstack([bar, image])
+
+
+def scaled(image: UInt8[np.ndarray, "H W 3"], scale: float) -> tuple[UInt8[np.ndarray, "h w 3"], float]:
+    """A scaled copy of the image, and the scale."""
+    if scale == 1:
+        return image.copy(), 1.0
+    size = round(image.shape[1] * scale), round(image.shape[0] * scale)
+    return cv2.resize(image, size, interpolation=cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA), scale
 
 
 def write_image(path: Path, image: UInt8[np.ndarray, "H W 3"]) -> None:
@@ -235,23 +284,6 @@ def _draw_label(canvas: UInt8[np.ndarray, "H W 3"], text: str, box: Float[np.nda
     cv2.putText(canvas, text, (left + pad, top + ascent + pad // 2), _FONT, size, _INK, 1, cv2.LINE_AA)
 
 
-def _titled(image: UInt8[np.ndarray, "H W 3"], title: str, legend: bool = False) -> UInt8[np.ndarray, "h W 3"]:
-    """The image below a bar with a title and, at its right end, what the colours mean."""
-    height = max(16, round(image.shape[0] * 0.075))
-    bar = np.full((height, image.shape[1], 3), _PAPER, dtype=np.uint8)
-    size = height / 45
-    baseline = round(height * 0.68)
-    cv2.putText(bar, title, (height // 4, baseline), _FONT, size, _INK, 1, cv2.LINE_AA)
-    right = image.shape[1] - height // 4
-    for side in ("right", "left") if legend else ():
-        text_width = cv2.getTextSize(side, _FONT, size, 1)[0][0]
-        cv2.putText(bar, side, (right - text_width, baseline), _FONT, size, _INK, 1, cv2.LINE_AA)
-        right -= text_width + height // 3
-        _disc(bar, np.array([right, height / 2]), height * 0.2, SIDE_COLOURS[side])
-        right -= height // 2
-    return np.vstack([bar, image])
-
-
 def _text_scale(height: int) -> float:
     return max(0.35, 0.0011 * height)
 
@@ -266,11 +298,3 @@ def _fixed(point: Float[np.ndarray, "2"]) -> tuple[int, int]:
     """A position in OpenCV's fixed-point numbers."""
     x, y = np.rint(point * 2**_SHIFT).astype(int).tolist()
     return x, y
-
-
-def _magnified(image: UInt8[np.ndarray, "H W 3"], scale: float) -> tuple[UInt8[np.ndarray, "h w 3"], float]:
-    """A scaled copy of the image, and the scale."""
-    if scale == 1:
-        return image.copy(), 1.0
-    size = round(image.shape[1] * scale), round(image.shape[0] * scale)
-    return cv2.resize(image, size, interpolation=cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA), scale

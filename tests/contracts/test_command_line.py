@@ -21,25 +21,6 @@ from rtmo.errors import InputError
 TINY = ("model=rtmo_n", "data=synthetic", "trainer=cpu", "image_size=[64,64]", "data.train.num_images=4")
 
 
-@pytest.fixture
-def call(monkeypatch, capsys, tmp_path, process_as_before):
-    """Calls an entry point in an empty folder; gives its exit code and what it printed on stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-
-    def run(entry, *arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["rtmo", *arguments])
-        try:
-            entry()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code or 0
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -173,6 +154,11 @@ def test_every_error_keeps_its_traceback_if_asked_for(call, monkeypatch):
 def test_a_refused_run_leaves_no_folder(call, tmp_path):
     assert call(train.main, *TINY, "ckpt_path=nowhere.ckpt")[0] == 2
     assert not [path for path in (tmp_path / "outputs").rglob("*") if path.name[:2] == "20"]
+
+
+def test_a_refused_command_leaves_the_folder_it_was_called_in(call, tmp_path):
+    assert call(convert.main, "input=nowhere.pth", "output=out.pth", "to=rtmo")[0] == 2
+    assert tmp_path.is_dir()
 
 
 def test_help_is_a_page_with_the_current_values(call):

@@ -110,13 +110,12 @@ def read_coco(annotation_file: str | Path, image_dir: str | Path, first_pixel: i
     for field in ("images", "annotations", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(field), list):
             raise InputError(f"{file}: no list {field!r}; a COCO keypoint file has images, annotations and categories")
-    if first_pixel:
-        for annotation in content["annotations"]:
-            if bbox := annotation.get("bbox"):
-                annotation["bbox"] = [bbox[0] - first_pixel, bbox[1] - first_pixel, *bbox[2:]]
-            if flat := annotation.get("keypoints"):
-                annotation["keypoints"] = [
-                    value if place % 3 == 2 else value - first_pixel for place, value in enumerate(flat)
+    for annotation in content["annotations"] if first_pixel else ():
+        for field, period in (("bbox", 4), ("keypoints", 3)):  # x and y come first in either
+            if isinstance(annotation, dict) and isinstance(values := annotation.get(field), list):
+                annotation[field] = [
+                    value - first_pixel if place % period < 2 and isinstance(value, int | float) else value
+                    for place, value in enumerate(values)
                 ]
     return RawAnnotations(file, Path(image_dir), content)
 

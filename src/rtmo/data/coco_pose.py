@@ -131,6 +131,10 @@ class AnnotatedImages(PoseSource):
     def __len__(self) -> int:
         return len(self._file_names)
 
+    def file_name(self, index: int) -> str:
+        """The file of an image, relative to the folder of all."""
+        return os.fsdecode(self._file_names.bytes_at(index))
+
     def load(self, index: int, with_ignore_mask: bool = False) -> Sample:
         """See ``PoseSource.load``. Boxes are clipped to the last pixel, as RTMO was trained.
 
@@ -165,10 +169,7 @@ class AnnotatedImages(PoseSource):
 
     def file_at(self, index: int) -> StoredFile:
         """Where an image is kept."""
-        return self._image_dir / self._name_at(index)
-
-    def _name_at(self, index: int) -> str:
-        return os.fsdecode(self._file_names.bytes_at(index))
+        return self._image_dir / self.file_name(index)
 
     def ground_truth(self) -> dict[str, Any]:
         """The original entries of the selected images, read from the file again rather than kept in memory.
@@ -242,7 +243,7 @@ class AnnotatedImages(PoseSource):
     def _check_files(self) -> None:
         if not self._image_dir.is_dir():
             raise missing("image_dir", self._image_dir, "folder")
-        paths = [self._image_dir / self._name_at(index) for index in range(len(self))]
+        paths = [self._image_dir / self.file_name(index) for index in range(len(self))]
         present: dict[Path, set[str]] = {}
         for folder in {path.parent for path in paths}:
             present[folder] = set(os.listdir(folder)) if folder.is_dir() else set()

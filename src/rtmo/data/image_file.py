@@ -8,8 +8,7 @@ from typing import Protocol, runtime_checkable
 import cv2
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
-from PIL.ExifTags import Base as ExifTag
+from PIL import Image, UnidentifiedImageError
 
 from rtmo.data.picture import StoredImage
 from rtmo.errors import InputError
@@ -21,7 +20,8 @@ _SCALES = {
     4: cv2.IMREAD_REDUCED_COLOR_4,
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
-_LYING_DOWN = (5, 6, 7, 8)  # EXIF orientations that trade width and height
+# EXIF's tag, and its values that trade height and width
+_ORIENTATION, _TURNED_BY_90 = 0x0112, range(5, 9)
 _FIX = "download the file again, or take its image out of the annotation file"
 
 
@@ -73,17 +73,24 @@ def read_size(file: StoredFile, displayed: bool = False) -> tuple[int, int]:
         displayed: Whether after any EXIF rotation.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        InputError: If it is no image.
+    """
+    height, width, orientation = read_header(file)
+    return (width, height) if displayed and orientation in _TURNED_BY_90 else (height, width)
+
+
+def read_header(file: StoredFile) -> tuple[int, int, int | None]:
+    """Height and width in px of an image as it is stored, and its EXIF orientation.
+
+    Raises:
         InputError: If it is no image.
     """
     try:
         with Image.open(file if isinstance(file, Path) else io.BytesIO(file.read_bytes())) as image:
-            lies_down = displayed and image.getexif().get(ExifTag.Orientation) in _LYING_DOWN
-            return (image.width, image.height) if lies_down else (image.height, image.width)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise InputError(_unreadable(file)) from error
+            # that of the base class, for the one of PNG decodes the image
+            return image.height, image.width, Image.Image.getexif(image).get(_ORIENTATION)
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        raise InputError(f"{file}: not an image, or a damaged one ({error}); replace or remove it") from error
 
 
 def read_image(file: StoredFile, displayed: bool = False, reduction: int = 1) -> UInt8[np.ndarray, "h w 3"]:
@@ -108,7 +115,7 @@ def read_image(file: StoredFile, displayed: bool = False, reduction: int = 1) ->
         flags = _SCALES[reduction if data.startswith(_JPEG_START) else 1] | cv2.IMREAD_IGNORE_ORIENTATION
     image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if len(data) else None
     if image is None:
-        raise InputError(_unreadable(file))
+        raise InputError(f"{file}: not an image that OpenCV can read, or a damaged one; {_FIX}")
     return np.asarray(image)
 
 
@@ -125,10 +132,6 @@ def check_complete(file: Path) -> None:
         ends_well = start != _JPEG_START or stream.read(2) == _JPEG_END
     if size == 0 or (not ends_well and _is_truncated_jpeg(file.read_bytes())):
         raise InputError(_truncated(file, size))
-
-
-def _unreadable(file: StoredFile) -> str:
-    return f"{file}: not an image that OpenCV can read, or a damaged one; {_FIX}"
 
 
 def _truncated(file: StoredFile, size: int) -> str:

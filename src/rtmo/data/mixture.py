@@ -24,6 +24,9 @@ class Mixture(PoseSource):
         ratios: Which share of its images a source gives to an epoch, by name, above 0 and up to 1.
         light: The only sources of phase C, by name; None: all of them.
 
+    Attributes:
+        sources: Those that are not None.
+
     Raises:
         InputError: If names do not match, a ratio is out of range, or skeletons differ.
     """
@@ -50,6 +53,7 @@ class Mixture(PoseSource):
         if len(skeletons) > 1:
             raise InputError(f"{name}: sources have different skeletons: {sorted(each.name for each in skeletons)}")
         self.name, (self.skeleton,) = name, skeletons
+        self.sources = chosen
         self._sources = list(chosen.values())
         self._starts = np.cumsum([0, *(len(source) for source in self._sources)])
         self._counts = [max(1, round(ratios[key] * len(source))) for key, source in chosen.items()]

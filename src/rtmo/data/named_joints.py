@@ -54,7 +54,9 @@ def named_keypoint_set(content: Mapping[str, Any], name: str, where: str) -> tup
     Raises:
         InputError: If no category names its joints, or they contradict each other.
     """
-    categories = [category for category in content["categories"] if category.get("keypoints")]
+    categories = [
+        category for category in content["categories"] if isinstance(category, dict) and category.get("keypoints")
+    ]
     joints = tuple(dict.fromkeys(joint for category in categories for joint in category["keypoints"]))
     if not joints:
         raise InputError(

@@ -4,13 +4,12 @@ import os
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
 
-from PIL import Image, UnidentifiedImageError
-
 from rtmo.data.coco_json import MissingDataError
+from rtmo.data.image_file import read_header, read_size
 from rtmo.errors import InputError
 
 SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
-_ORIENTATION, _TURNED_BY_90 = 0x0112, (5, 6, 7, 8)  # EXIF's tag, and its values that trade height and width
+_TURNED = range(2, 9)  # values of EXIF's orientation that turn or mirror an image
 
 
 class ImageIndex:
@@ -71,14 +70,25 @@ def displayed_size(file: Path) -> tuple[int, int]:
     Raises:
         InputError: If the file is no image.
     """
-    try:
-        with Image.open(file) as image:
-            width, height = image.size
-            # that of the base class, for the one of PNG decodes the image
-            turned = Image.Image.getexif(image).get(_ORIENTATION) in _TURNED_BY_90
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        raise InputError(f"{file}: not an image, or a damaged one ({error}); replace or remove it") from error
-    return (width, height) if turned else (height, width)
+    return read_size(file, displayed=True)
+
+
+def stored_size(file: Path) -> tuple[int, int]:
+    """(height, width) of an image as it is stored; read without decoding.
+
+    Raises:
+        InputError: If the file is no image.
+    """
+    return read_size(file)
+
+
+def is_turned(file: Path) -> bool:
+    """Whether viewers show an image otherwise than it is stored.
+
+    Raises:
+        InputError: If the file is no image.
+    """
+    return read_header(file)[2] in _TURNED
 
 
 def _common_end(a: PurePosixPath, b: PurePosixPath) -> int:

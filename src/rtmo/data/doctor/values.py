@@ -1,0 +1,29 @@
+"""Tells values that training can use from those that only look like it."""
+
+import math
+from typing import Any
+
+
+def whole_number(value: Any) -> int | None:
+    """An id: a whole number of 64 bits; True, 1.5 and "1" are none."""
+    return value if type(value) is int and abs(value) < 2**63 else None
+
+
+def are_numbers(value: Any) -> bool:
+    """Whether a value is a list of numbers, NaN and infinity included."""
+    return isinstance(value, list) and all(type(number) in (int, float) for number in value)
+
+
+def read_number(value: Any) -> float:
+    """A number, also one in quotes; NaN for what is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return math.nan
+    try:
+        return float(value)
+    except ValueError:
+        return math.nan
+
+
+def read_numbers(value: Any) -> list[float]:
+    """The numbers of a list, NaN for what is none; an empty list for what is no list."""
+    return [read_number(number) for number in value] if isinstance(value, list) else []
