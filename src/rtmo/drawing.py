@@ -134,7 +134,7 @@ def prediction_panel(
         keypoint_thr: Likewise for their joints.
         height: Of the pictures in px; images are scaled to it.
     """
-    image, scale = scaled(sample.image, height / sample.image.shape[0])
+    image, scale = scaled(sample.pixels, height / sample.image_size[0])
     people = sample.select(np.any(sample.visibility > 0, axis=1))
     truth = draw_poses(
         image,

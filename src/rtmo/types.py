@@ -7,6 +7,7 @@ Coordinates are pixels of the frame a record lives in: a ``Sample``'s own image,
 ``HeadOutputs``. Boxes are corners (x1, y1, x2, y2). Images are BGR.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple, TypeVar
@@ -17,23 +18,38 @@ from jaxtyping import Bool, Float, Float32, Int, UInt8
 from torch import Tensor
 
 
+class Undrawn(ABC):
+    """An image on its way to its final place, drawn in one go when its pixels are needed.
+
+    Attributes:
+        image_size: (height, width) in px.
+    """
+
+    image_size: tuple[int, int]
+
+    @abstractmethod
+    def draw(self) -> tuple[UInt8[np.ndarray, "H W 3"], Bool[np.ndarray, "H W"] | None]:
+        """The image and, where there is one, the ignore mask."""
+
+
 @dataclass(slots=True)
 class Sample:
     """One image and its people, in numpy, before batching.
 
     Attributes:
-        image: BGR, 0..255.
+        image: BGR, 0..255. Undrawn only between those steps of a pipeline that say they take such images.
         bboxes: Corners in px.
         keypoints: px; meaningless where ``visibility`` is 0.
         visibility: COCO flag: 0 not labeled, 1 labeled and hidden, 2 labeled and visible.
         annotated: Whether the source of this person annotates the joint at all. False carries no loss.
         area: Object area in px^2.
         image_id: Identifies the image in its source's ground truth.
-        ignore_mask: True where unlabeled people are (crowds, people without keypoints); None where nobody asked.
+        ignore_mask: True where unlabeled people are (crowds, people without keypoints); None where nobody asked, and
+            while the image is undrawn, which then has it.
         warp: Maps original pixels onto ``image`` (x' = A x + b), identity after loading.
     """
 
-    image: UInt8[np.ndarray, "H W 3"]
+    image: UInt8[np.ndarray, "H W 3"] | Undrawn
     bboxes: Float32[np.ndarray, "G 4"]
     keypoints: Float32[np.ndarray, "G K 2"]
     visibility: UInt8[np.ndarray, "G K"]
@@ -45,8 +61,28 @@ class Sample:
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """(height, width) in px."""
+        """(height, width) in px; nothing is drawn to find out."""
+        if isinstance(self.image, Undrawn):
+            return self.image.image_size
         return self.image.shape[0], self.image.shape[1]
+
+    @property
+    def pixels(self) -> UInt8[np.ndarray, "H W 3"]:
+        """``image`` where it is known to be drawn.
+
+        Raises:
+            TypeError: If it is not.
+        """
+        if isinstance(self.image, Undrawn):
+            raise TypeError("the image is undrawn; ask for sample.drawn() first")
+        return self.image
+
+    def drawn(self) -> "Sample":
+        """The sample with an array for its image; itself if it has one."""
+        if not isinstance(self.image, Undrawn):
+            return self
+        image, ignore_mask = self.image.draw()
+        return replace(self, image=image, ignore_mask=ignore_mask)
 
     @property
     def num_people(self) -> int:

@@ -11,7 +11,7 @@ from rtmo.errors import InputError
 
 def items(*indices, masks=False):
     samples = [NoiseSource().load(index, with_ignore_mask=masks) for index in indices]
-    return [Item(fitted(sample, (64, 64)), sample.image_size) for sample in samples]
+    return [Item(fitted(sample, (64, 64)).drawn(), sample.image_size) for sample in samples]
 
 
 def test_people_are_padded_to_the_fullest_image():

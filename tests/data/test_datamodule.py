@@ -137,6 +137,7 @@ def test_further_data_sets_are_validated_after_the_first():
     ({"val_batch_size": 0}, "val_batch_size"),
     ({"num_workers": -1}, "num_workers"),
     ({"seed": -1}, "seed"),
+    ({"cache_gb": -1}, "cache_gb"),
     ({"augment": {"main": {}}}, "main and light"),
 ])  # fmt: skip
 def test_what_cannot_be_used_is_named(options, message):

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rtmo.data.image_file import check_complete, read_image
+from rtmo.data.image_file import check_complete, read_image, read_size
 from rtmo.errors import InputError
 
 EXIF_TURNED = bytes.fromhex("ffe10022457869660000") + bytes.fromhex(
@@ -42,7 +42,7 @@ def test_exif_orientation_is_ignored(jpeg):
 def test_a_truncated_jpeg_is_named(jpeg, share):
     data = jpeg.read_bytes()
     jpeg.write_bytes(data[: int(len(data) * share)])
-    for look in (read_image, check_complete):
+    for look in (read_image, lambda file: read_image(file, reduction=4), check_complete):
         with pytest.raises(InputError, match=r"blue\.jpg: .*cut short.*download"):
             look(jpeg)
 
@@ -83,3 +83,28 @@ def test_png_works(tmp_path):
     cv2.imwrite(str(file), image)
     check_complete(file)
     np.testing.assert_array_equal(read_image(file), image)
+
+
+def test_the_size_is_in_the_header(jpeg, tmp_path):
+    with_segment(jpeg, EXIF_TURNED)
+    data = jpeg.read_bytes()
+    jpeg.write_bytes(data[:-10])  # the header is there
+    assert read_size(jpeg) == (30, 50)
+    assert read_size(jpeg, displayed=True) == (50, 30)
+    for content in (b"no image at all", data[:30]):
+        (tmp_path / "odd.jpg").write_bytes(content)
+        with pytest.raises(InputError, match=r"odd\.jpg: not an image"):
+            read_size(tmp_path / "odd.jpg")
+
+
+@pytest.mark.parametrize(("reduction", "shape"), [(2, (15, 25, 3)), (4, (8, 13, 3)), (8, (4, 7, 3))])
+def test_jpegs_can_be_read_smaller(jpeg, reduction, shape):
+    with_segment(jpeg, EXIF_TURNED)
+    assert read_image(jpeg, reduction=reduction).shape == shape
+    assert read_image(jpeg, displayed=True, reduction=reduction).shape == (50, 30, 3)  # whole
+
+
+def test_other_formats_are_read_whole(tmp_path):
+    file = tmp_path / "named.jpg"  # what it is, its bytes say
+    file.write_bytes(cv2.imencode(".png", np.zeros((30, 50, 3), dtype=np.uint8))[1].tobytes())
+    assert read_image(file, reduction=4).shape == (30, 50, 3)

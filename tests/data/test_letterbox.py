@@ -26,7 +26,7 @@ def test_agrees_with_the_reference(shared_dir):
     expected = np.load(pixels / "test_pipeline.npz")
     letterbox = Letterbox(image_size=(640, 640))
     for row, meta in enumerate(json.loads((pixels / "test_pipeline.json").read_text())["images"]):
-        sample = letterbox.apply(image_only(read_image(samples / meta["file"])), LightParams())
+        sample = letterbox.apply(image_only(read_image(samples / meta["file"])), LightParams()).drawn()
         np.testing.assert_allclose(sample.warp, expected[f"{row}/warp"], atol=1e-12)
         difference = np.abs(sample.image.transpose(2, 0, 1).astype(int) - expected[f"{row}/uint8_chw"])
         # OpenCV 5 rounds some of the half-pixel paddings otherwise than the OpenCV 4 behind these pixels.
@@ -42,7 +42,7 @@ def test_agrees_with_the_reference(shared_dir):
 ])  # fmt: skip
 def test_annotations_follow_the_pixels(params):
     before = spotted(left=(50, 40), right=(75, 60), ignore=True)
-    after = LightAffine(image_size=(192, 160)).apply(before, params)
+    after = LightAffine(image_size=(192, 160)).apply(before, params).drawn()
     assert after.image_size == (192, 160)
     np.testing.assert_allclose(spots_in(after.image), after.keypoints[0], atol=0.3)
     np.testing.assert_allclose(np.c_[before.keypoints[0], (1, 1)] @ after.warp.T, after.keypoints[0], atol=1e-4)
@@ -95,8 +95,8 @@ def test_truncated_normal_is_centred():
 
 
 def test_letterbox_draws_nothing():
-    first = Letterbox(image_size=(64, 64))(NoiseSource().load(3), np.random.default_rng(0), never)
-    second = Letterbox(image_size=(64, 64))(NoiseSource().load(3), np.random.default_rng(1), never)
+    first = Letterbox(image_size=(64, 64))(NoiseSource().load(3), np.random.default_rng(0), never).drawn()
+    second = Letterbox(image_size=(64, 64))(NoiseSource().load(3), np.random.default_rng(1), never).drawn()
     np.testing.assert_array_equal(first.image, second.image)
     np.testing.assert_array_equal(first.keypoints, second.keypoints)
 
@@ -109,6 +109,6 @@ def test_fitted_leaves_what_fits():
 
 def test_inputs_stay_unchanged():
     sample, untouched = NoiseSource().load(3, True), NoiseSource().load(3, True)
-    LightAffine(image_size=(64, 64))(sample, np.random.default_rng(0), never)
+    LightAffine(image_size=(64, 64))(sample, np.random.default_rng(0), never).drawn()
     for field in ("image", "bboxes", "keypoints", "visibility", "area", "ignore_mask"):
         np.testing.assert_array_equal(getattr(sample, field), getattr(untouched, field))

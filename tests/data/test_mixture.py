@@ -1,4 +1,5 @@
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ from sources import SIZE, SPOT, NoiseSource, published
 from test_datamodule import content, fit, module
 
 from rtmo.data.mixture import Mixture
+from rtmo.data.picture import Picture
 from rtmo.data.pipeline import TrainDataset
 from rtmo.errors import InputError
 from rtmo.phases import Phases
@@ -53,6 +55,21 @@ def test_an_epoch_shows_the_share_of_each_source():
     ids = [ours.load(index).image_id for index in drawn]
     assert sorted(image_id for image_id in ids if image_id < 200) == list(range(100, 106))
     assert {image_id // 10 for image_id in ids} == {10, 20}
+
+
+def test_undrawn_images_are_those_of_the_source():
+    class Undrawn(Numbered):
+        def load_undrawn(self, index, with_ignore_mask=False):
+            sample = self.load(index, with_ignore_mask)
+            return replace(sample, image=Picture.of(sample), ignore_mask=None)
+
+    ours = mixture(sources={"large": Numbered(6, 100), "small": Undrawn(10, 200)})
+    for index in (0, 5, 6, 15):
+        undrawn, loaded = ours.load_undrawn(index, with_ignore_mask=True), ours.load(index, with_ignore_mask=True)
+        assert undrawn.image_id == loaded.image_id
+        assert isinstance(undrawn.image, Picture) == (index > 5)
+        np.testing.assert_array_equal(undrawn.drawn().image, loaded.image)
+        np.testing.assert_array_equal(undrawn.drawn().ignore_mask, loaded.ignore_mask)
 
 
 def test_every_image_has_its_turn():

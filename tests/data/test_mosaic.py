@@ -15,7 +15,7 @@ def plain(colour, size=(64, 64)):
 
 def test_the_four_places():
     colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (9, 9, 9)]
-    canvas = Mosaic(image_size=(64, 64)).apply([plain(colour) for colour in colours], MosaicParams(x=70, y=40))
+    canvas = Mosaic(image_size=(64, 64)).apply([plain(colour) for colour in colours], MosaicParams(x=70, y=40)).drawn()
     assert canvas.image_size == (128, 128)
     for colour, (y, x) in zip(colours, [(0, 6), (39, 70), (40, 69), (103, 127)], strict=True):
         np.testing.assert_array_equal(canvas.image[y, x], colour)
@@ -27,7 +27,7 @@ def test_the_four_places():
 def test_annotations_follow_the_pixels(place):
     samples = [plain(114) for _ in range(4)]
     samples[place] = spotted(left=(50, 40), right=(75, 60), ignore=True)
-    result = Mosaic(image_size=(128, 128)).apply(samples, MosaicParams(x=140, y=120))
+    result = Mosaic(image_size=(128, 128)).apply(samples, MosaicParams(x=140, y=120)).drawn()
     np.testing.assert_allclose(spots_in(result.image), result.keypoints[place], atol=0.6)  # cv2.resize: half a pixel
     x1, y1, x2, y2 = result.bboxes[place]
     np.testing.assert_allclose((x1, y1), result.keypoints[place][0], atol=1e-4)
@@ -66,4 +66,4 @@ def test_probability():
 
 def test_no_mask_where_nobody_asked():
     samples = [spotted((10, 10), (20, 20)) for _ in range(4)]
-    assert Mosaic(image_size=(64, 64)).apply(samples, MosaicParams(x=64, y=64)).ignore_mask is None
+    assert Mosaic(image_size=(64, 64)).apply(samples, MosaicParams(x=64, y=64)).drawn().ignore_mask is None

@@ -1,8 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sources import SIZE, NoiseSource, published
 
+from rtmo.data.picture import Picture
 from rtmo.data.pipeline import TrainDataset, ValDataset
+from rtmo.data.transforms import Transform
 from rtmo.errors import InputError
 from rtmo.phases import Phases
 
@@ -56,6 +60,36 @@ def test_any_step_can_be_switched_off(off):
 def test_without_steps_images_are_letterboxed():
     plain = dataset(augment={"main": {}, "light": {}})[0, 3].sample
     np.testing.assert_array_equal(plain.image, ValDataset(source=NoiseSource(), image_size=SIZE)[3].sample.image)
+
+
+class Watcher(Transform):
+    """A step of somebody else's, that asks for another image as well."""
+
+    def __call__(self, sample, rng, draw):
+        assert isinstance(sample.image, np.ndarray)
+        assert isinstance(draw(rng).image, np.ndarray)
+        return sample
+
+
+class UndrawnNoise(NoiseSource):
+    def load_undrawn(self, index, with_ignore_mask=False):
+        sample = self.load(index, with_ignore_mask)
+        return replace(sample, image=Picture.of(sample), ignore_mask=None)
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_steps_that_do_not_say_otherwise_get_arrays(place):
+    augment = published()
+    steps = list(augment["main"].items())
+    augment["main"] = dict([*steps[:place], ("watcher", Watcher()), *steps[place:]])
+    undrawn = dataset(augment=augment, source=UndrawnNoise())[0, 3]
+    assert_equal(undrawn, dataset(augment=augment)[0, 3])
+    assert isinstance(undrawn.sample.image, np.ndarray)
+
+
+def test_undrawn_images_change_nothing():
+    for key in ((0, 1), (3, 1)):
+        assert_equal(dataset(source=UndrawnNoise())[key], dataset()[key])
 
 
 def test_validation_shows_every_image_plainly():

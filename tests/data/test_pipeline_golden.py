@@ -1,4 +1,7 @@
-"""The reference's augmentation, step by step, replayed with the random numbers it drew on four COCO photographs."""
+"""The reference's augmentation, replayed with the random numbers it drew on four COCO photographs.
+
+Images are drawn after every step, as the reference does; that drawing them once gives the same is test_fused.py's.
+"""
 
 import json
 from dataclasses import replace
@@ -66,17 +69,19 @@ def test_main_augmentation(golden, photographs, number):
 
     _, *others, x, y = draws["Mosaic"]
     meeting = MosaicParams(x=int(x * 640), y=int(y * 640))
-    sample = Mosaic(image_size=SIZE).apply([sample, *(photographs.load(other) for other in others)], meeting)
+    sample = Mosaic(image_size=SIZE).apply([sample, *(photographs.load(other) for other in others)], meeting).drawn()
     assert_same(sample, arrays, f"{prefix}/1_Mosaic", 0, 0)
 
     translation, (scale,), rotation, shear = params["BottomupRandomAffine"]
     moves = AffineParams(translation=tuple(translation), scale=scale, rotation=rotation, shear=tuple(shear))
-    sample = RandomAffine(image_size=SIZE).apply(sample, moves)
+    sample = RandomAffine(image_size=SIZE).apply(sample, moves).drawn()
     assert_same(sample, arrays, f"{prefix}/2_BottomupRandomAffine", 1, 0.05)  # warpAffine, not warpPerspective
 
     _, other, scale, flip, y, x = draws["YOLOXMixUp"]
-    mixed = MixUpParams(scale=scale, flip=flip > 0.5, x=x, y=y)
-    sample = MixUp(image_size=SIZE, skeleton=COCO17).apply(sample, photographs.load(other), mixed)
+    mixup, second = MixUp(image_size=SIZE, skeleton=COCO17), photographs.load(other)
+    for move in mixup.moves(MixUpParams(scale=scale, flip=flip > 0.5, x=x, y=y)):
+        second = move(second).drawn()  # after every move, as the reference does
+    sample = mixup.blend(sample, second)
     assert_same(sample, arrays, f"{prefix}/3_YOLOXMixUp", 1, 0.2)
 
     check_colour_flip_filter(sample, arrays, prefix, params, first=4)
@@ -90,7 +95,7 @@ def test_light_augmentation(golden, photographs, size, number):
     shift, (scale,), rotation, _ = params["BottomupRandomAffine"]
     sample = photographs.load(runs[prefix]["start_index"], with_ignore_mask=True)
     moves = LightParams(shift=tuple(shift), scale=scale, rotation=float(rotation))
-    sample = LightAffine(image_size=SIZE).apply(sample, moves)
+    sample = LightAffine(image_size=SIZE).apply(sample, moves).drawn()
     np.testing.assert_allclose(sample.warp, arrays[f"{prefix}/1_BottomupRandomAffine/warp_mat"], atol=1e-4)
     assert_same(sample, arrays, f"{prefix}/1_BottomupRandomAffine", 1, 0.2)
     sample = check_colour_flip_filter(sample, arrays, prefix, params, first=2, filtered=5)

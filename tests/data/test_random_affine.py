@@ -23,7 +23,7 @@ def params(**changes):
 def test_annotations_follow_the_pixels(changes, centered):
     spots = {"left": (110, 100), "right": (130, 125)} if centered else {"left": (50, 40), "right": (75, 60)}
     before = spotted(**spots, size=(256, 256), ignore=True)
-    after = RandomAffine(image_size=(128, 128), centered=centered).apply(before, params(**changes))
+    after = RandomAffine(image_size=(128, 128), centered=centered).apply(before, params(**changes)).drawn()
     assert after.image_size == (128, 128)
     np.testing.assert_allclose(spots_in(after.image), after.keypoints[0], atol=0.3)
     growth = np.linalg.det(after.warp[:, :2])

@@ -9,11 +9,14 @@ import torch
 from own_data import write_yolo_pose
 
 from rtmo import config
+from rtmo.benchmark.__main__ import COMMANDS as BENCHMARK_COMMANDS
+from rtmo.data.__main__ import COMMANDS as DATA_COMMANDS
 from rtmo.models.rtmo import RTMO
 from rtmo.train import KEYS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+PROGRAMS = {"benchmark": BENCHMARK_COMMANDS, "data": DATA_COMMANDS}
 OUTPUT_DIR = "paths.output_dir=somewhere"  # exists in runs only
 
 
@@ -57,6 +60,13 @@ def test_training_commands_compose(command: str, tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize("command", commands("evaluate"))
 def test_evaluation_commands_compose(command: str) -> None:
     config.compose("evaluate", [*shlex.split(command), OUTPUT_DIR])
+
+
+@pytest.mark.parametrize(("program", "command"), [(name, line) for name in PROGRAMS for line in commands(name)])
+def test_commands_of_programs_with_several_compose(program: str, command: str) -> None:
+    word, *arguments = shlex.split(command)
+    overrides = PROGRAMS[program][word].overrides([argument for argument in arguments if argument != "--help"])
+    config.compose(f"{program}_{word}", overrides)
 
 
 @pytest.mark.parametrize("name", ["rtmo_n", "rtmo_t", "rtmo_s", "rtmo_m", "rtmo_l", "rtmo_r50"])

@@ -1,14 +1,13 @@
 """A random rotation, scaling, shear and shift of a mosaic, cut down to the network's frame."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from jaxtyping import Float
 
-from rtmo.data.letterbox import fitted, warp_people
-from rtmo.data.transforms import BORDER, Draw, Transform, check_image_size, check_range
+from rtmo.data.letterbox import fitted, warp_sample
+from rtmo.data.transforms import Draw, Transform, check_image_size, check_range
 from rtmo.types import Sample
 
 
@@ -45,6 +44,8 @@ class RandomAffine(Transform):
         centered: Whether to turn about and show the middle of the image given.
     """
 
+    takes_undrawn = True
+
     def __init__(
         self,
         *,
@@ -77,16 +78,8 @@ class RandomAffine(Transform):
         )
 
     def apply(self, sample: Sample, params: AffineParams) -> Sample:
-        """Moves image, people and ignore mask."""
-        height, width = self.image_size
-        matrix = self.matrix(sample.image_size, params)
-        moved = warp_people(sample, matrix, (height, width), abs(float(np.linalg.det(matrix[:, :2]))))
-        mask = sample.ignore_mask
-        if mask is not None:
-            mask = cv2.warpAffine(mask.astype(np.uint8) * 255, matrix, (width, height)) > 128
-        return replace(
-            moved, image=cv2.warpAffine(sample.image, matrix, (width, height), borderValue=BORDER), ignore_mask=mask
-        )
+        """Moves image, people and ignore mask; the image is left undrawn."""
+        return warp_sample(sample, self.matrix(sample.image_size, params), self.image_size)
 
     def matrix(self, source_size: tuple[int, int], params: AffineParams) -> Float[np.ndarray, "2 3"]:
         """Pixels of the image given to those of the result."""

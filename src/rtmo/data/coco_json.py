@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ class People:
     area: Float32[np.ndarray, " A"]
     has_area: Bool[np.ndarray, " A"]
 
-    @property
+    @cached_property  # asked for person by person
     def is_labeled(self) -> Bool[np.ndarray, " A"]:
         """Whether a person has any labeled keypoint."""
         return np.asarray((self.visibility > 0).any(axis=1))

@@ -23,8 +23,10 @@ from rtmo.data.coco_json import (
     pack_people,
     read_coco,
 )
-from rtmo.data.image_file import StoredFile, check_complete, read_image
+from rtmo.data.image_file import ImageFile, StoredFile, check_complete, read_size
 from rtmo.data.named_joints import named_keypoint_set, with_joints
+from rtmo.data.packed import Packed
+from rtmo.data.picture import Picture
 from rtmo.data.regions import box_polygon, rasterize
 from rtmo.data.source import PoseSource
 from rtmo.errors import InputError
@@ -97,14 +99,15 @@ class AnnotatedImages(PoseSource):
             min_area=min_area,
             max_images=max_images,
         )
-        # Arrays, strings and bytes rather than trees of objects: forked workers go on sharing their memory.
+        rows = [by_image.get(image["id"], np.empty(0, dtype=np.int64)) for image in selected]
+        # Arrays rather than trees of objects: forked workers go on sharing their memory.
         self.image_ids = np.array([image["id"] for image in selected], dtype=np.int64)
-        self._file_names = [str(image["file_name"]) for image in selected]
+        self._file_names = Packed.of_bytes([os.fsencode(str(image["file_name"])) for image in selected])
         self._sizes = np.array([[image.get("height", 0), image.get("width", 0)] for image in selected])  # 0: not given
-        self._rows = [by_image.get(image["id"], np.empty(0, dtype=np.int64)) for image in selected]
-        self._ignored = [self._ignored_regions(annotations, rows) for rows in self._rows]
+        self._rows = Packed(rows, np.int64)
+        self._ignored = Packed.of_bytes([self._ignored_regions(annotations, each) for each in rows])
         self._check_files()
-        labeled = int(self._people.is_labeled[np.concatenate(self._rows)].sum())
+        labeled = int(self._people.is_labeled[np.concatenate(rows)].sum())
         log.info("%s: %d images, %d people with keypoints", name, len(self), labeled)
 
     @classmethod
@@ -130,7 +133,7 @@ class AnnotatedImages(PoseSource):
 
     def file_name(self, index: int) -> str:
         """The file of an image, relative to the folder of all."""
-        return self._file_names[index]
+        return os.fsdecode(self._file_names.bytes_at(index))
 
     def load(self, index: int, with_ignore_mask: bool = False) -> Sample:
         """See ``PoseSource.load``. Boxes are clipped to the last pixel, as RTMO was trained.
@@ -138,9 +141,15 @@ class AnnotatedImages(PoseSource):
         Raises:
             InputError: If the image is damaged or not of the size that its annotation says.
         """
-        image = read_image(self.file_at(index), self._displayed)
-        height, width = image.shape[:2]
-        self._check_size(index, height, width)
+        return self.load_undrawn(index, with_ignore_mask).drawn()
+
+    def load_undrawn(self, index: int, with_ignore_mask: bool = False) -> Sample:
+        """See ``PoseSource.load_undrawn``; what ``load`` raises comes when the image is drawn."""
+        file, (height, width) = self.file_at(index), self._sizes[index].tolist()
+        if not (height and width):
+            height, width = read_size(file, self._displayed)
+        image = ImageFile(file, (height, width), self._displayed, self._file)
+        ignore_mask = rasterize(json.loads(self._ignored.bytes_at(index)), height, width) if with_ignore_mask else None
         rows = self._rows[index]
         corners = self._people.bboxes[rows].copy()
         corners[:, 2:] += corners[:, :2]
@@ -148,20 +157,19 @@ class AnnotatedImages(PoseSource):
         corners[:, 1::2] = corners[:, 1::2].clip(0, height - 1)
         guess = AREA_OF_BOX * np.prod(corners[:, 2:] - corners[:, :2], axis=1)  # of the part within the image
         return Sample(
-            image=image,
+            image=Picture.showing(image, ignore_mask),
             bboxes=corners,
             keypoints=self._people.keypoints[rows],
             visibility=self._people.visibility[rows],
             annotated=self._people.annotated[rows],
             area=np.where(self._people.has_area[rows], self._people.area[rows], guess).astype(np.float32),
             image_id=int(self.image_ids[index]),
-            ignore_mask=rasterize(json.loads(self._ignored[index]), height, width) if with_ignore_mask else None,
             warp=np.eye(2, 3),
         )
 
     def file_at(self, index: int) -> StoredFile:
         """Where an image is kept."""
-        return self._image_dir / self._file_names[index]
+        return self._image_dir / self.file_name(index)
 
     def ground_truth(self) -> dict[str, Any]:
         """The original entries of the selected images, read from the file again rather than kept in memory.
@@ -235,7 +243,7 @@ class AnnotatedImages(PoseSource):
     def _check_files(self) -> None:
         if not self._image_dir.is_dir():
             raise missing("image_dir", self._image_dir, "folder")
-        paths = [self._image_dir / name for name in self._file_names]
+        paths = [self._image_dir / self.file_name(index) for index in range(len(self))]
         present: dict[Path, set[str]] = {}
         for folder in {path.parent for path in paths}:
             present[folder] = set(os.listdir(folder)) if folder.is_dir() else set()
@@ -248,15 +256,6 @@ class AnnotatedImages(PoseSource):
         if len(paths) <= _CHECKED_AT_ONCE:
             for path in paths:
                 check_complete(path)
-
-    def _check_size(self, index: int, height: int, width: int) -> None:
-        expected = self._sizes[index].tolist()
-        if all(expected) and expected != [height, width]:
-            raise InputError(
-                f"{self.file_at(index)}: {height} x {width} px, but {self._file} says "
-                f"{expected[0]} x {expected[1]} (height x width, {'after' if self._displayed else 'before'} any EXIF "
-                "rotation); correct either"
-            )
 
 
 class CocoPose(AnnotatedImages):

@@ -25,7 +25,7 @@ def collate(items: Sequence[Item]) -> Batch:
     identity = np.eye(2, 3)
     warps = np.stack([identity if sample.warp is None else sample.warp for sample in samples])
     return Batch(
-        images=torch.from_numpy(np.stack([sample.image for sample in samples])).permute(0, 3, 1, 2),
+        images=torch.from_numpy(np.stack([sample.pixels for sample in samples])).permute(0, 3, 1, 2),
         targets=_targets(samples),
         ignore_mask=_ignore_mask(samples),
         image_ids=[sample.image_id for sample in samples],

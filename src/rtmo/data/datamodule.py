@@ -4,13 +4,14 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import cv2
 import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from rtmo.data.collate import collate
+from rtmo.data.image_cache import ImageCache
 from rtmo.data.pipeline import Augmentation, Item, TrainDataset, ValDataset
+from rtmo.data.process import prepare_process
 from rtmo.data.sampler import EpochSampler
 from rtmo.data.source import PoseSource
 from rtmo.data.transforms import check_image_size
@@ -38,6 +39,7 @@ class PoseDataModule(LightningDataModule):
         phases: When the light augmentation takes over.
         augment: Steps by name of the ``main`` (phases A, B) and ``light`` (phase C) augmentation; None skips a step.
         drop_last: Whether to leave out the last batch of an epoch if it is smaller; the published recipe keeps it.
+        cache_gb: Memory for decoded training images, shared by the workers of a rank, GB; see ``ImageCache``.
 
     Raises:
         InputError: If an argument is out of range, or the skeletons of ``train`` and ``val`` differ.
@@ -57,6 +59,7 @@ class PoseDataModule(LightningDataModule):
         augment: Mapping[Literal["main", "light"], Augmentation],
         more_val: Mapping[str, PoseSource | None] | None = None,
         drop_last: bool = False,
+        cache_gb: float = 0,
     ) -> None:
         super().__init__()
         self.image_size = check_image_size(image_size)
@@ -65,6 +68,7 @@ class PoseDataModule(LightningDataModule):
             ("val_batch_size", 1 if val_batch_size is None else val_batch_size, 1),
             ("num_workers", num_workers, 0),
             ("seed", seed, 0),
+            ("cache_gb", cache_gb, 0),
         ):
             if number < least:
                 raise InputError(f"{field} must be at least {least}, got {number}")
@@ -81,6 +85,8 @@ class PoseDataModule(LightningDataModule):
         self.batch_size, self.val_batch_size = batch_size, val_batch_size or batch_size
         self.num_workers, self.seed, self.drop_last = num_workers, seed, drop_last
         self.phases, self.augment = phases, augment
+        self.cache_gb = cache_gb
+        self._cache: ImageCache | None = None
         self.max_epochs = 1  # until a Trainer says otherwise
 
     def setup(self, stage: str) -> None:
@@ -96,6 +102,8 @@ class PoseDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches of this rank's share of the epoch that the sampler's ``set_epoch`` was told."""
+        if self.cache_gb and self._cache is None:  # lives on when Lightning asks for another loader
+            self._cache = ImageCache(num_images=len(self.train_source), max_bytes=int(self.cache_gb * 1e9))
         dataset = TrainDataset(
             source=self.train_source,
             image_size=self.image_size,
@@ -103,6 +111,7 @@ class PoseDataModule(LightningDataModule):
             phases=self.phases,
             max_epochs=self.max_epochs,
             seed=self.seed,
+            cache=self._cache,
         )
         rank, world_size = self._rank()
         epoch = 0 if self.trainer is None else self.trainer.current_epoch
@@ -153,12 +162,8 @@ class PoseDataModule(LightningDataModule):
             pin_memory=torch.cuda.is_available(),
             # Replacing a loader whose workers persist is unsafe with pinned memory (pytorch issue 91252).
             persistent_workers=self.num_workers > 0 and not reloads,
-            worker_init_fn=_init_worker,
+            worker_init_fn=prepare_process,
             # A generator of its own: the number of workers must not change what others draw from the global one.
             generator=torch.Generator().manual_seed(self.seed),
             **options,
         )
-
-
-def _init_worker(worker: int) -> None:
-    cv2.setNumThreads(0)  # one thread per worker; also, OpenCV's threads do not survive a fork

@@ -1,15 +1,27 @@
 """Reads image files as training needs them: BGR and never half an image."""
 
+import io
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
 from jaxtyping import UInt8
+from PIL import Image, UnidentifiedImageError
 
+from rtmo.data.picture import StoredImage
 from rtmo.errors import InputError
 
 _JPEG_START, _JPEG_END, _JPEG_SCAN = b"\xff\xd8", b"\xff\xd9", 0xDA
+_SCALES = {
+    1: cv2.IMREAD_COLOR,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+# EXIF's tag, and its values that trade height and width
+_ORIENTATION, _TURNED_BY_90 = 0x0112, range(5, 9)
 _FIX = "download the file again, or take its image out of the annotation file"
 
 
@@ -22,11 +34,72 @@ class StoredFile(Protocol):
         ...
 
 
-def read_image(file: StoredFile, displayed: bool = False) -> UInt8[np.ndarray, "H W 3"]:
+@dataclass(frozen=True)
+class ImageFile(StoredImage):
+    """An image file, read whenever its pixels are needed.
+
+    Attributes:
+        image_size: (height, width) in px that the annotations say, or else the file's header.
+        displayed: Whether that is after any EXIF rotation, and images are to be turned.
+        annotation_file: For messages.
+    """
+
+    file: StoredFile
+    image_size: tuple[int, int]
+    displayed: bool
+    annotation_file: Path
+
+    def read(self, reduction: int = 1) -> UInt8[np.ndarray, "h w 3"]:
+        """See ``StoredImage``.
+
+        Raises:
+            InputError: If the image is damaged or not of the size that its annotation says.
+        """
+        pixels = read_image(self.file, self.displayed, reduction)
+        height, width = self.image_size
+        if pixels.shape[:2] not in ((height, width), (-(-height // reduction), -(-width // reduction))):
+            found = read_size(self.file, self.displayed)
+            raise InputError(
+                f"{self.file}: {found[0]} x {found[1]} px, but {self.annotation_file} says {height} x {width} "
+                f"(height x width, {'after' if self.displayed else 'before'} any EXIF rotation); correct either"
+            )
+        return pixels
+
+
+def read_size(file: StoredFile, displayed: bool = False) -> tuple[int, int]:
+    """(height, width) in px of an image; of a file in a folder, only the header is read.
+
+    Args:
+        displayed: Whether after any EXIF rotation.
+
+    Raises:
+        InputError: If it is no image.
+    """
+    height, width, orientation = read_header(file)
+    return (width, height) if displayed and orientation in _TURNED_BY_90 else (height, width)
+
+
+def read_header(file: StoredFile) -> tuple[int, int, int | None]:
+    """Height and width in px of an image as it is stored, and its EXIF orientation.
+
+    Raises:
+        InputError: If it is no image.
+    """
+    try:
+        with Image.open(file if isinstance(file, Path) else io.BytesIO(file.read_bytes())) as image:
+            # that of the base class, for the one of PNG decodes the image
+            return image.height, image.width, Image.Image.getexif(image).get(_ORIENTATION)
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        raise InputError(f"{file}: not an image, or a damaged one ({error}); replace or remove it") from error
+
+
+def read_image(file: StoredFile, displayed: bool = False, reduction: int = 1) -> UInt8[np.ndarray, "h w 3"]:
     """Decodes an image to BGR, 0..255.
 
     Args:
         displayed: Whether to turn it as its EXIF header says, as viewers do; COCO's annotations expect that not.
+        reduction: 2, 4 or 8: a pixel for every block of so many px squared, which is faster; of a JPEG that is not
+            turned, other images come whole.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -36,9 +109,11 @@ def read_image(file: StoredFile, displayed: bool = False) -> UInt8[np.ndarray, "
     data = file.read_bytes()
     if _is_truncated_jpeg(data):
         raise InputError(_truncated(file, len(data)))
-    encoded = np.frombuffer(data, np.uint8)
-    flags = cv2.IMREAD_COLOR if displayed else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(encoded, flags) if len(data) else None
+    if displayed:
+        flags = cv2.IMREAD_COLOR
+    else:
+        flags = _SCALES[reduction if data.startswith(_JPEG_START) else 1] | cv2.IMREAD_IGNORE_ORIENTATION
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if len(data) else None
     if image is None:
         raise InputError(f"{file}: not an image that OpenCV can read, or a damaged one; {_FIX}")
     return np.asarray(image)

@@ -3,12 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
-from rtmo.data.transforms import BORDER, Draw, Transform, check_image_size, check_range, then
+from rtmo.data.picture import Picture
+from rtmo.data.transforms import Draw, Transform, check_image_size, check_range, then
 from rtmo.types import Sample
+
+
+def warp_sample(sample: Sample, matrix: Float[np.ndarray, "2 3"], image_size: tuple[int, int]) -> Sample:
+    """Moves image, people and ignore mask by an affine map; the image is left undrawn.
+
+    Args:
+        image_size: (height, width) after the move, px.
+    """
+    moved = warp_people(sample, matrix, image_size, abs(float(np.linalg.det(matrix[:, :2]))))
+    return replace(moved, image=Picture.of(sample).warped(matrix, image_size), ignore_mask=None)
 
 
 def warp_people(
@@ -74,6 +84,8 @@ class LightAffine(Transform):
         scale: Smallest and largest size of the frame.
     """
 
+    takes_undrawn = True
+
     def __init__(
         self,
         *,
@@ -100,15 +112,8 @@ class LightAffine(Transform):
         )
 
     def apply(self, sample: Sample, params: LightParams) -> Sample:
-        """Moves image, people and ignore mask."""
-        height, width = self.image_size
-        matrix = self.matrix(sample.image_size, params)
-        moved = warp_people(sample, matrix, (height, width), abs(float(np.linalg.det(matrix[:, :2]))))
-        image = cv2.warpAffine(sample.image, matrix, (width, height), borderValue=BORDER)
-        mask = sample.ignore_mask
-        if mask is not None:
-            mask = cv2.warpAffine(mask.astype(np.uint8) * 255, matrix, (width, height)) > 128
-        return replace(moved, image=image, ignore_mask=mask)
+        """Moves image, people and ignore mask; the image is left undrawn."""
+        return warp_sample(sample, self.matrix(sample.image_size, params), self.image_size)
 
     def matrix(self, source_size: tuple[int, int], params: LightParams) -> Float[np.ndarray, "2 3"]:
         """Original pixels to the result: the frame's centre onto the centre of the result."""
@@ -132,7 +137,7 @@ class Letterbox(LightAffine):
 
 
 def fitted(sample: Sample, image_size: tuple[int, int]) -> Sample:
-    """The sample letterboxed to (height, width) px, or itself if it has that size."""
+    """The sample letterboxed to (height, width) px and left undrawn, or itself if it has that size."""
     if sample.image_size == image_size:
         return sample
     return Letterbox(image_size=image_size).apply(sample, LightParams())

@@ -82,8 +82,17 @@ class Mixture(PoseSource):
 
     def load(self, index: int, with_ignore_mask: bool = False) -> Sample:
         """See ``PoseSource.load``; ``image_id`` is that of the source, so two images may have the same."""
+        source, own_index = self._find(index)
+        return source.load(own_index, with_ignore_mask)
+
+    def load_undrawn(self, index: int, with_ignore_mask: bool = False) -> Sample:
+        """See ``PoseSource.load_undrawn`` and ``load``."""
+        source, own_index = self._find(index)
+        return source.load_undrawn(own_index, with_ignore_mask)
+
+    def _find(self, index: int) -> tuple[PoseSource, int]:
         place = int(np.searchsorted(self._starts, index, side="right")) - 1
-        return self._sources[place].load(index - int(self._starts[place]), with_ignore_mask)
+        return self._sources[place], index - int(self._starts[place])
 
     def ground_truth(self) -> dict[str, Any]:
         """There is none, as sources number their images and joints differently.

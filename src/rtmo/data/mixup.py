@@ -1,13 +1,14 @@
 """Two images blended half and half (Zhang et al., arXiv:1710.09412; in the form of YOLOX, arXiv:2107.08430)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
-import cv2
 import numpy as np
 
 from rtmo.data.letterbox import fitted, warp_people
-from rtmo.data.transforms import GREY, Draw, Flip, Transform, check_image_size, check_prob, check_range, concatenate
+from rtmo.data.picture import Picture
+from rtmo.data.transforms import Draw, Flip, Transform, check_image_size, check_prob, check_range, concatenate
 from rtmo.skeletons import KeypointSet
 from rtmo.types import Sample
 
@@ -39,6 +40,8 @@ class MixUp(Transform):
         flip_prob: How often the other image is mirrored.
         prob: How often; never with an image without any person.
     """
+
+    takes_undrawn = True
 
     def __init__(
         self,
@@ -73,46 +76,50 @@ class MixUp(Transform):
         )
 
     def apply(self, sample: Sample, other: Sample, params: MixUpParams) -> Sample:
-        """Blends two samples; ``image_id`` and ``warp`` of the result are those of the first."""
-        sample = fitted(sample, self.image_size)
-        other = self._second(other, params)
+        """Moves the second sample and blends it with the first."""
+        for move in self.moves(params):
+            other = move(other)
+        return self.blend(sample, other)
+
+    def moves(self, params: MixUpParams) -> list[Callable[[Sample], Sample]]:
+        """What brings the second sample into the frame of the first, in order; its image is left undrawn."""
+        return [
+            self._fit,
+            partial(_resize, ratio=params.scale),
+            *([self._mirror] if params.flip else []),
+            partial(_window, x=params.x, y=params.y, image_size=self.image_size),
+        ]
+
+    def blend(self, sample: Sample, other: Sample) -> Sample:
+        """The average of two samples; ``image_id`` and ``warp`` of the result are those of the first."""
+        sample, other = fitted(sample, self.image_size).drawn(), other.drawn()
         masks = [each.ignore_mask for each in (sample, other) if each.ignore_mask is not None]
+        image, differing = sample.pixels & other.pixels, sample.pixels ^ other.pixels
+        differing >>= 1
+        image += differing  # floor((a + b) / 2) without leaving uint8
         return replace(
             concatenate([sample, other]),
-            # floor((a + b) / 2) without leaving uint8
-            image=(sample.image & other.image) + ((sample.image ^ other.image) >> 1),
+            image=image,
             ignore_mask=np.logical_or.reduce(masks) if masks else None,
         )
 
-    def _second(self, other: Sample, params: MixUpParams) -> Sample:
-        """The second image in the frame of the first."""
-        height, width = self.image_size
-        ratio = min(height / other.image_size[0], width / other.image_size[1])
-        canvas = _window(_resize(other, ratio), 0, 0, self.image_size)
-        canvas = _resize(canvas, params.scale)
-        if params.flip:
-            canvas = self._flip.apply(canvas)
-        return _window(canvas, params.x, params.y, self.image_size)
+    def _fit(self, other: Sample) -> Sample:
+        """Letterboxed, top left."""
+        ratio = min(self.image_size[0] / other.image_size[0], self.image_size[1] / other.image_size[1])
+        return _window(_resize(other, ratio), 0, 0, self.image_size)
+
+    def _mirror(self, other: Sample) -> Sample:
+        return replace(self._flip.mirror_people(other), image=Picture.of(other).mirrored(), ignore_mask=None)
 
 
 def _resize(sample: Sample, ratio: float) -> Sample:
-    height, width = (int(side * ratio) for side in sample.image_size)
-    mask = sample.ignore_mask
-    if mask is not None:
-        mask = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST).astype(bool)
+    height, width = (max(1, int(side * ratio)) for side in sample.image_size)
     moved = warp_people(sample, np.array([[ratio, 0, 0], [0, ratio, 0]]), (height, width), ratio**2)
-    return replace(moved, image=cv2.resize(sample.image, (width, height)), ignore_mask=mask)
+    return replace(moved, image=Picture.of(sample).resized((height, width)), ignore_mask=None)
 
 
 def _window(sample: Sample, x: int, y: int, image_size: tuple[int, int]) -> Sample:
     """Cuts (height, width) px out of a sample, beginning at (x, y), grey where the sample ends before."""
-    height, width = image_size
-    image = np.full((height, width, 3), GREY, dtype=np.uint8)
-    content = sample.image[y : y + height, x : x + width]
-    image[: content.shape[0], : content.shape[1]] = content
-    mask = None
-    if sample.ignore_mask is not None:
-        mask = np.zeros(image_size, dtype=bool)
-        mask[: content.shape[0], : content.shape[1]] = sample.ignore_mask[y : y + height, x : x + width]
     matrix = np.array([[1, 0, -x], [0, 1, -y]], dtype=np.float64)
-    return replace(warp_people(sample, matrix, image_size, 1.0), image=image, ignore_mask=mask)
+    picture = Picture.of(sample).placed(-x, -y, image_size)
+    return replace(warp_people(sample, matrix, image_size, 1.0), image=picture, ignore_mask=None)

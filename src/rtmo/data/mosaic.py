@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 
 from rtmo.data.letterbox import warp_people
-from rtmo.data.transforms import GREY, Draw, Transform, check_image_size, check_prob, check_range, concatenate
+from rtmo.data.picture import Picture
+from rtmo.data.transforms import Draw, Transform, check_image_size, check_prob, check_range, concatenate
 from rtmo.types import Sample
 
 
@@ -31,6 +31,8 @@ class Mosaic(Transform):
         prob: How often; otherwise the sample passes unchanged.
     """
 
+    takes_undrawn = True
+
     def __init__(self, *, image_size: Sequence[int], centre: Sequence[float] = (0.5, 1.5), prob: float = 1.0) -> None:
         self.image_size = check_image_size(image_size)
         self.centre, self.prob = check_range("centre", centre), check_prob(prob)
@@ -49,27 +51,19 @@ class Mosaic(Transform):
         return MosaicParams(x=int(x * width), y=int(y * height))
 
     def apply(self, samples: Sequence[Sample], params: MosaicParams) -> Sample:
-        """Combines four samples; ``image_id`` and ``warp`` of the result are those of the first."""
-        height, width = 2 * self.image_size[0], 2 * self.image_size[1]
-        canvas = np.full((height, width, 3), GREY, dtype=np.uint8)
-        masked = any(sample.ignore_mask is not None for sample in samples)
-        mask = np.zeros((height, width), dtype=bool) if masked else None
-        moved = [self._place(sample, place, params, canvas, mask) for place, sample in enumerate(samples)]
-        return replace(concatenate(moved), image=canvas, ignore_mask=mask)
+        """Combines four samples and leaves the image undrawn; ``image_id`` and ``warp`` are those of the first."""
+        canvas_size = (2 * self.image_size[0], 2 * self.image_size[1])
+        placed = [self._place(sample, place, params, canvas_size) for place, sample in enumerate(samples)]
+        picture = Picture.overlay([Picture.of(sample) for sample in placed], canvas_size)
+        return replace(concatenate(placed), image=picture)
 
-    def _place(
-        self, sample: Sample, place: int, params: MosaicParams, canvas: np.ndarray, mask: np.ndarray | None
-    ) -> Sample:
-        """Draws one image onto the canvas and returns its people in canvas pixels."""
+    def _place(self, sample: Sample, place: int, params: MosaicParams, canvas_size: tuple[int, int]) -> Sample:
+        """One image alone on the canvas."""
         height, width = sample.image_size
         ratio = min(self.image_size[0] / height, self.image_size[1] / width)
-        size = (int(width * ratio), int(height * ratio))
-        left = params.x - size[0] if place in {0, 2} else params.x
-        top = params.y - size[1] if place in {0, 1} else params.y
-        inside = np.s_[max(top, 0) : top + size[1], max(left, 0) : left + size[0]]
-        cut = np.s_[max(-top, 0) : canvas.shape[0] - top, max(-left, 0) : canvas.shape[1] - left]
-        canvas[inside] = cv2.resize(sample.image, size)[cut]
-        if mask is not None and sample.ignore_mask is not None:
-            mask[inside] = cv2.resize(sample.ignore_mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)[cut]
+        size = (max(1, int(height * ratio)), max(1, int(width * ratio)))
+        left = params.x - size[1] if place in {0, 2} else params.x
+        top = params.y - size[0] if place in {0, 1} else params.y
+        picture = Picture.of(sample).resized(size).placed(left, top, canvas_size)
         matrix = np.array([[ratio, 0, left], [0, ratio, top]])
-        return warp_people(sample, matrix, (canvas.shape[0], canvas.shape[1]), ratio**2)
+        return replace(warp_people(sample, matrix, canvas_size, ratio**2), image=picture, ignore_mask=None)

@@ -47,10 +47,10 @@ class Albumentations(Transform):
             InputError: If a transform changed the size or type of the image.
         """
         self.compose.set_random_seed(int(rng.integers(2**31)))
-        image = self.compose(image=cv2.cvtColor(sample.image, cv2.COLOR_BGR2RGB))["image"]
-        if image.shape != sample.image.shape or image.dtype != np.uint8:
+        image = self.compose(image=cv2.cvtColor(sample.pixels, cv2.COLOR_BGR2RGB))["image"]
+        if image.shape != sample.pixels.shape or image.dtype != np.uint8:
             raise InputError(
-                f"albumentations returned {image.dtype} {image.shape} for uint8 {sample.image.shape}; remove "
+                f"albumentations returned {image.dtype} {image.shape} for uint8 {sample.pixels.shape}; remove "
                 "transforms that normalize or change the type or the number of channels"
             )
         return replace(sample, image=cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
@@ -103,9 +103,11 @@ class HSVJitter(A.ImageOnlyTransform):
         Args:
             shifts: Three whole numbers: hue, saturation, value.
         """
-        levels = np.arange(256)
-        table = np.stack(
-            [(levels + shifts[0]) % 180, (levels + shifts[1]).clip(0, 255), (levels + shifts[2]).clip(0, 255)], axis=-1
-        ).astype(np.uint8)
         hsv = cv2.cvtColor(img, cv2.COLOR_RGB2HSV)
-        return np.asarray(cv2.cvtColor(cv2.LUT(hsv, table[None]), cv2.COLOR_HSV2RGB))
+        if shifts[0]:
+            table = ((np.arange(256) + shifts[0]) % 180).astype(np.uint8)
+            cv2.insertChannel(cv2.LUT(cv2.extractChannel(hsv, 0), table), hsv, 0)
+        others = np.array([0.0, shifts[1], shifts[2], 0.0])
+        cv2.add(hsv, others.clip(min=0), dst=hsv)  # clips; in two steps, as OpenCV is slow to add what is negative
+        cv2.subtract(hsv, (-others).clip(min=0), dst=hsv)
+        return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB))

@@ -8,9 +8,10 @@ import numpy as np
 from jaxtyping import Int64
 from torch.utils.data import Dataset
 
+from rtmo.data.image_cache import ImageCache
 from rtmo.data.letterbox import Letterbox, fitted
 from rtmo.data.source import PoseSource
-from rtmo.data.transforms import Filter, Transform, check_image_size
+from rtmo.data.transforms import Draw, Filter, Transform, check_image_size
 from rtmo.phases import Phases
 from rtmo.types import Sample
 
@@ -39,6 +40,7 @@ class TrainDataset(Dataset[Item]):
         image_size: (height, width) of the result, px.
         seed: Not negative.
         max_epochs: The length of the run, of which ``phases`` are fractions.
+        cache: Where decoded images stay; None decodes them each time.
     """
 
     def __init__(
@@ -50,10 +52,11 @@ class TrainDataset(Dataset[Item]):
         phases: Phases,
         max_epochs: int,
         seed: int,
+        cache: ImageCache | None = None,
     ) -> None:
         self.source, self.image_size = source, check_image_size(image_size)
         self.steps = {name: [step for step in augment[name].values() if step is not None] for name in augment}
-        self.phases, self.max_epochs, self.seed = phases, max_epochs, seed
+        self.phases, self.max_epochs, self.seed, self.cache = phases, max_epochs, seed, cache
         self._drawn: tuple[int, np.ndarray] | None = None  # the last epoch asked for, and its images
 
     def __len__(self) -> int:
@@ -77,13 +80,17 @@ class TrainDataset(Dataset[Item]):
         light, images = self._is_light(epoch), self.epoch_indices(epoch)
 
         def draw(generator: np.random.Generator) -> Sample:
-            return self.source.load(int(images[generator.integers(len(images))]), with_ignore_mask=light)
+            return self._load(int(images[generator.integers(len(images))]), light)
 
-        sample = self.source.load(index, with_ignore_mask=light)
+        sample = self._load(index, light)
         original_size = sample.image_size
         for step in self.steps["light" if light else "main"]:
-            sample = step(sample, rng, draw)
-        return Item(fitted(sample, self.image_size), original_size)
+            sample = _apply(step, sample, rng, draw)
+        return Item(fitted(sample, self.image_size).drawn(), original_size)
+
+    def _load(self, index: int, light: bool) -> Sample:
+        sample = self.source.load_undrawn(index, with_ignore_mask=light)
+        return sample if self.cache is None else self.cache.keep(sample, index)
 
 
 class ValDataset(Dataset[Item]):
@@ -101,9 +108,16 @@ class ValDataset(Dataset[Item]):
         original_size = sample.image_size
         unused = np.random.default_rng(0)
         for step in self._steps:
-            sample = step(sample, unused, self._no_draw)
-        return Item(sample, original_size)
+            sample = _apply(step, sample, unused, self._no_draw)
+        return Item(sample.drawn(), original_size)
 
     @staticmethod
     def _no_draw(generator: np.random.Generator) -> Sample:
         raise AssertionError("validation combines no images")
+
+
+def _apply(step: Transform, sample: Sample, rng: np.random.Generator, draw: Draw) -> Sample:
+    """A step on a sample that is drawn if the step needs pixels."""
+    if step.takes_undrawn:
+        return step(sample, rng, draw)
+    return step(sample.drawn(), rng, lambda generator: draw(generator).drawn())

@@ -53,7 +53,7 @@ def validation_sheet(
 
 def sample_panel(sample: Sample, skeleton: KeypointSet, caption: str, height: int) -> Image:
     """A sample at some height with boxes, skeletons, hatched ignored regions and a caption."""
-    image, scale = scaled(sample.image, height / sample.image_size[0])
+    image, scale = scaled(sample.pixels, height / sample.image_size[0])
     if sample.ignore_mask is not None:
         size = (image.shape[1], image.shape[0])
         mask = cv2.resize(sample.ignore_mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)

@@ -126,7 +126,7 @@ class ShardedImages(AnnotatedImages):
     def file_at(self, index: int) -> StoredFile:
         """See ``AnnotatedImages.file_at``."""
         shard, offset, size, checksum = self._places[index].tolist()
-        return PackedFile(self._store, self.name, shard, offset, size, checksum, self._file_names[index])
+        return PackedFile(self._store, self.name, shard, offset, size, checksum, self.file_name(index))
 
     def _check_files(self) -> None:
         self._store.check(self.name)

@@ -33,6 +33,13 @@ class PoseSource(Protocol):
         """
         ...
 
+    def load_undrawn(self, index: int, with_ignore_mask: bool = False) -> Sample:
+        """As ``load``, for training: ``Sample.image`` may be a ``Picture`` whose pixels are read when it is drawn.
+
+        Of a mosaic, much ends outside of what is shown. A source that cannot wait loads the image at once, as here.
+        """
+        return self.load(index, with_ignore_mask)
+
     def ground_truth(self) -> dict[str, Any]:
         """All people in COCO's format (images, annotations, categories), joints in the order of ``skeleton``."""
         ...

@@ -7,6 +7,7 @@ function of sample and parameters, so that tests can replay recorded draws.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -25,7 +26,14 @@ BORDER = (GREY, GREY, GREY)
 
 
 class Transform(ABC):
-    """A step of a pipeline. It returns a new sample and leaves the arrays of the one it got unchanged."""
+    """A step of a pipeline. It returns a new sample and leaves the arrays of the one it got unchanged.
+
+    Attributes:
+        takes_undrawn: Whether it can do with images that are not drawn yet (``Picture``), its own and those that
+            ``draw`` gives, and so may leave one. All others find an array in ``Sample.image``.
+    """
+
+    takes_undrawn: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, sample: Sample, rng: np.random.Generator, draw: Draw) -> Sample:
@@ -55,21 +63,27 @@ class Flip(Transform):
 
     def apply(self, sample: Sample) -> Sample:
         """The mirrored sample. Pixel centres lie at integers: column 0 trades places with column W - 1."""
-        last = np.float32(sample.image.shape[1] - 1)
+        mask = sample.ignore_mask
+        return replace(
+            self.mirror_people(sample),
+            image=cv2.flip(sample.pixels, 1),
+            ignore_mask=None if mask is None else np.ascontiguousarray(mask[:, ::-1]),
+        )
+
+    def mirror_people(self, sample: Sample) -> Sample:
+        """Mirrors the annotations of a sample, not its image."""
+        last = np.float32(sample.image_size[1] - 1)
         keypoints = sample.keypoints[:, self.partners]
         keypoints[..., 0] = last - keypoints[..., 0]
         bboxes = sample.bboxes[:, [2, 1, 0, 3]]
         bboxes[:, 0::2] = last - bboxes[:, 0::2]
-        mask, mirror = sample.ignore_mask, np.array([[-1, 0, last], [0, 1, 0]], dtype=np.float64)
         return replace(
             sample,
-            image=cv2.flip(sample.image, 1),
             bboxes=bboxes,
             keypoints=keypoints,
             visibility=sample.visibility[:, self.partners],
             annotated=sample.annotated[:, self.partners],
-            ignore_mask=None if mask is None else np.ascontiguousarray(mask[:, ::-1]),
-            warp=then(mirror, sample.warp),
+            warp=then(np.array([[-1, 0, last], [0, 1, 0]], dtype=np.float64), sample.warp),
         )
 
 

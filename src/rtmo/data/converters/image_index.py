@@ -5,14 +5,12 @@ import unicodedata
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
 
-from PIL import Image, UnidentifiedImageError
-
 from rtmo.data.coco_json import MissingDataError
+from rtmo.data.image_file import read_header, read_size
 from rtmo.errors import InputError
 
 SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
-# EXIF's tag, its values that turn or mirror an image, and those that trade height and width
-_ORIENTATION, _TURNED, _TURNED_BY_90 = 0x0112, range(2, 9), range(5, 9)
+_TURNED = range(2, 9)  # values of EXIF's orientation that turn or mirror an image
 
 
 class ImageIndex:
@@ -83,8 +81,7 @@ def displayed_size(file: Path) -> tuple[int, int]:
     Raises:
         InputError: If the file is no image.
     """
-    height, width, orientation = _header(file)
-    return (width, height) if orientation in _TURNED_BY_90 else (height, width)
+    return read_size(file, displayed=True)
 
 
 def stored_size(file: Path) -> tuple[int, int]:
@@ -93,7 +90,7 @@ def stored_size(file: Path) -> tuple[int, int]:
     Raises:
         InputError: If the file is no image.
     """
-    return _header(file)[:2]
+    return read_size(file)
 
 
 def is_turned(file: Path) -> bool:
@@ -102,16 +99,7 @@ def is_turned(file: Path) -> bool:
     Raises:
         InputError: If the file is no image.
     """
-    return _header(file)[2] in _TURNED
-
-
-def _header(file: Path) -> tuple[int, int, int | None]:
-    try:
-        with Image.open(file) as image:
-            # that of the base class, for the one of PNG decodes the image
-            return image.height, image.width, Image.Image.getexif(image).get(_ORIENTATION)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        raise InputError(f"{file}: not an image, or a damaged one ({error}); replace or remove it") from error
+    return read_header(file)[2] in _TURNED
 
 
 def _alike(name: str) -> str:

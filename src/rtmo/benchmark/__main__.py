@@ -1,0 +1,10 @@
+"""Commands that measure: ``python -m rtmo.benchmark COMMAND``."""
+
+from rtmo.subcommands import Subcommand, run
+
+COMMANDS = {
+    "data": Subcommand("rtmo.benchmark.data", "images/s that one process loads and augments, and where the time goes"),
+}
+
+if __name__ == "__main__":
+    run("rtmo.benchmark", COMMANDS)
