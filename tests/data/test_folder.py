@@ -463,6 +463,8 @@ ODD_COCO = {  # what replaces something of the third annotation, image or catego
     "iscrowd": ("annotations", {"iscrowd": "0"}, "annotation 2: iscrowd must be 0 or 1, got '0'"),
     "doubled id": ("images", {"id": 10}, "two image entries have id 10"),
     "no name": ("images", {"file_name": None}, "image 12: file_name must be text, got None"),
+    "text as width": ("images", {"width": "128"}, "image 12: width must be a whole number of px, got '128'"),
+    "negative height": ("images", {"height": -1}, "image 12: height must be a whole number of px, got -1"),
     "list as id": ("images", {"id": [1]}, r"image number \d: id \[1\] must be an integer"),
     "category": ("categories", {"id": None}, "category number 0: id must be a whole number"),
     "joints": ("categories", {"keypoints": 5}, "category number 0: .* keypoints a list of names; got 3 and 5"),

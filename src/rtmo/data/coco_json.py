@@ -148,8 +148,13 @@ def _check_entries(file: Path, entries: Sequence[Mapping[str, Any]], kind: str, 
                 raise InputError(f"{file}: {kind} number {position} has no field {field!r}; add it")
             if field.endswith("id") and not isinstance(entry[field], int):
                 raise InputError(f"{file}: {kind} number {position}: {field} {entry[field]!r} must be an integer")
-        if "file_name" in needed and not (isinstance(entry["file_name"], str) and entry["file_name"]):
+        if kind == "image" and not (isinstance(entry["file_name"], str) and entry["file_name"]):
             raise InputError(f"{file}: image {entry['id']}: file_name must be text, got {entry['file_name']!r}")
+        for side in ("height", "width") if kind == "image" else ():
+            if not (entry.get(side) is None or (isinstance(entry[side], int) and entry[side] >= 0)):
+                raise InputError(
+                    f"{file}: image {entry['id']}: {side} must be a whole number of px, got {entry[side]!r}"
+                )
         if entry["id"] in seen:
             raise InputError(f"{file}: two {kind} entries have id {entry['id']}; ids must differ")
         seen.add(entry["id"])

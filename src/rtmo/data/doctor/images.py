@@ -118,7 +118,7 @@ def said_size(entry: dict[str, Any]) -> tuple[int, int] | None:
 def has_size_of(entry: dict[str, Any], file: ImageFile) -> bool:
     """Whether an entry says nothing of the size, or what the file says."""
     said = entry.get("height"), entry.get("width")
-    return not all(said) or file.size is None or said == file.size
+    return not all(said) or file.size is None or (said == file.size and said_size(entry) is not None)
 
 
 def turned_image(raw: RawAnnotations) -> Path | None:
