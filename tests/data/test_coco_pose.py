@@ -157,6 +157,7 @@ def broken(**changes):
         (broken(area=-1), "annotation 2: area must be"),
         (broken(id=1), "two annotation entries have id 1"),
         (broken(image_id=99), "annotation 2: image_id 99"),
+        (broken(category_id=7), "annotation 2: category_id 7 is not among"),
         (lambda content: content["annotations"][1].pop("bbox"), "annotation number 1 has no field 'bbox'"),
         (lambda content: content["images"][1].update(id=11), "two image entries have id 11"),
         (lambda content: content["images"][1].update(id="five"), "image number 1: id 'five' must be an integer"),
@@ -209,6 +210,12 @@ def test_a_truncated_image_is_found_before_training(folder, content):
         source(folder, content)
     with pytest.raises(InputError, match=r"a\.jpg: .*cut short"):
         whole.load(0)
+
+
+def test_a_folder_is_no_image(folder, content):
+    content["images"][1]["file_name"] = "sub"
+    with pytest.raises(InputError, match="sub: a folder, where an image is expected"):
+        source(folder, content)
 
 
 def test_an_image_of_another_size_than_annotated(folder, content):

@@ -8,7 +8,7 @@ from typing import Any
 from rtmo.data.coco_json import MissingDataError, parse_json, read_coco
 from rtmo.data.converters.image_index import ImageIndex, visible_files
 from rtmo.data.converters.people import Point, box_with_margin
-from rtmo.data.doctor.values import are_numbers, whole_number
+from rtmo.data.values import are_numbers, whole_number
 from rtmo.errors import InputError
 
 log = logging.getLogger(__name__)

@@ -75,6 +75,8 @@ def _shapes(content: Mapping[str, Any], file: Path) -> tuple[list[Point], list[B
     for shape in content["shapes"]:
         try:
             label, group, kind = str(shape["label"]), shape.get("group_id"), shape.get("shape_type")
+            if not isinstance(group, int | str | None):
+                raise TypeError(f"group_id {group!r}")
             corners = [(float(x), float(y)) for x, y in shape["points"]]
             if kind == "point":
                 (place,) = corners

@@ -7,7 +7,7 @@ from typing import Any
 from rtmo.data.coco_json import RawAnnotations
 from rtmo.data.doctor.findings import Findings
 from rtmo.data.doctor.images import has_name
-from rtmo.data.doctor.values import whole_number
+from rtmo.data.values import whole_number
 from rtmo.skeletons import KeypointSet
 
 Entry = dict[str, Any]

@@ -12,8 +12,8 @@ from typing import Any, Literal
 from rtmo.data.coco_json import RawAnnotations
 from rtmo.data.converters.image_index import displayed_size, is_turned, stored_size
 from rtmo.data.doctor.findings import Findings
-from rtmo.data.doctor.values import whole_number
 from rtmo.data.image_file import check_complete, read_image
+from rtmo.data.values import whole_number
 from rtmo.errors import InputError
 
 Depth = Literal["decode", "header", "none"]

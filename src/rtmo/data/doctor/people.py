@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 
 from rtmo.data.doctor.entries import Entry, place
 from rtmo.data.doctor.findings import Findings
-from rtmo.data.doctor.values import are_numbers, read_number
+from rtmo.data.values import are_numbers, read_number
 
 # Annotators click beside edges, and files count pixels from 0 or 1: what is off by less is no fault.
 OUTSIDE = 1.0  # px, joints beyond the image
