@@ -254,7 +254,7 @@ def test_what_keeps_a_folder_from_being_read_is_a_row_with_its_lines(data, tmp_p
     for number in range(3):
         assert f"picture_0{number}.txt,line1" in row.replace(" ", "")  # folded to the column
     assert code == 2
-    assert "3 errors; correct them" in error
+    assert "error: correct that first" in error
 
 
 def test_a_mistake_in_the_config_is_no_fault_of_the_data(data):

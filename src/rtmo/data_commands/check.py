@@ -62,7 +62,7 @@ def show_unreadable(cfg: DictConfig) -> None:
         lines = tuple(str(error).splitlines())
         unread = Checked({}, None, findings=[Finding("annotation_file", len(lines), lines)])
         print_report(report_console(), {"data.train": unread})
-        raise InputError(f"{len(lines)} errors; correct them: nothing else can be checked before") from error
+        raise InputError("correct that first: nothing else can be checked before") from error
 
 
 @config.main("data_check", KEYS, prepare=show_unreadable)
