@@ -1,5 +1,6 @@
 import copy
 import json
+import logging
 import pickle
 
 import cv2
@@ -157,7 +158,6 @@ def broken(**changes):
         (broken(area=-1), "annotation 2: area must be"),
         (broken(id=1), "two annotation entries have id 1"),
         (broken(image_id=99), "annotation 2: image_id 99"),
-        (broken(category_id=7), "annotation 2: category_id 7 is not among"),
         (lambda content: content["annotations"][1].pop("bbox"), "annotation number 1 has no field 'bbox'"),
         (lambda content: content["images"][1].update(id=11), "two image entries have id 11"),
         (lambda content: content["images"][1].update(id="five"), "image number 1: id 'five' must be an integer"),
@@ -210,6 +210,13 @@ def test_a_truncated_image_is_found_before_training(folder, content):
         source(folder, content)
     with pytest.raises(InputError, match=r"a\.jpg: .*cut short"):
         whole.load(0)
+
+
+def test_annotations_of_no_category_are_counted(folder, content, caplog):
+    content["annotations"][2]["category_id"] = 7
+    with caplog.at_level(logging.WARNING):
+        assert source(folder, content).load(0).num_people == 1
+    assert "people.json: 1 annotations of categories that it does not list, left out" in caplog.text
 
 
 def test_a_folder_is_no_image(folder, content):

@@ -121,7 +121,7 @@ def read_coco(annotation_file: str | Path, image_dir: str | Path, first_pixel: i
 
 
 def check_content(file: Path, content: Mapping[str, Any]) -> None:
-    """Refuses entries without needed fields, ids that are doubled or no integers, annotations of no image or category.
+    """Refuses entries without needed fields, ids that are doubled or no integers, annotations of no image.
 
     Raises:
         InputError: At the first one.
@@ -132,13 +132,7 @@ def check_content(file: Path, content: Mapping[str, Any]) -> None:
     ):
         _check_entries(file, content[field], kind, needed)
     known = {image["id"] for image in content["images"]}
-    categories = {category["id"] for category in content["categories"]}
     for annotation in content["annotations"]:
-        if annotation["category_id"] not in categories:
-            raise InputError(
-                f"{file}: annotation {annotation['id']}: category_id {annotation['category_id']} is not among the "
-                "categories; add the category or remove the annotation"
-            )
         if annotation["image_id"] not in known:
             raise InputError(
                 f"{file}: annotation {annotation['id']}: image_id {annotation['image_id']} is not among the images; "
