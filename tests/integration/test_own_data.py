@@ -11,14 +11,8 @@ from rtmo import evaluate, train
 from rtmo.weights.checkpoint import read_checkpoint
 
 TINY = (
-    *(
-        "model=rtmo_n",
-        "data=custom",
-        "trainer=cpu",
-        "image_size=[64,64]",
-        "data.num_workers=0",
-        "callbacks.images=null",
-    ),
+    *("model=rtmo_n", "model.widen_factor=0.125", "model.hidden_dim=32", "model.ffn_dim=64", "model.num_heads=4"),
+    *("data=custom", "trainer=cpu", "image_size=[64,64]", "data.num_workers=0", "callbacks.images=null"),
     *("trainer.max_epochs=1", "trainer.check_val_every_n_epoch=1"),
 )
 
