@@ -1,6 +1,8 @@
+import gc
 import json
 import logging
 import multiprocessing
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,6 +13,8 @@ from torch.utils.data import DataLoader, Dataset
 from rtmo.data.coco_pose import CocoPose
 from rtmo.data.datamodule import PoseDataModule
 from rtmo.data.image_cache import ImageCache
+from rtmo.data.image_file import ImageFile
+from rtmo.data.picture import StoredImage
 from rtmo.errors import InputError
 from rtmo.phases import Phases
 from rtmo.skeletons import COCO17
@@ -138,6 +142,57 @@ def test_reduced_images_are_kept_apart(source, tmp_path):
         for ours, plain in zip(kept, expected, strict=True):
             np.testing.assert_array_equal(ours, plain)
     assert len(cache) == 24
+
+
+def test_a_file_that_comes_whole_at_every_scale_takes_memory_once(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+    file = tmp_path / "noise.png"
+    cv2.imwrite(str(file), noise)
+    image = ImageFile(file, SIZE, False, tmp_path / "people.json")
+    cache = cache_of(1)
+    for scale in (2, 1, 4):
+        np.testing.assert_array_equal(cache.read(image, 3, scale), noise)
+    assert len(cache) == 1
+    file.unlink()
+    for scale in (1, 2, 4):
+        np.testing.assert_array_equal(cache.read(image, 3, scale), noise)
+
+
+def test_an_image_whose_worker_died_is_decoded():
+    class Dying(np.ndarray):
+        def ravel(self, order="C"):
+            raise KeyboardInterrupt
+
+    class Image(StoredImage):
+        image_size = SIZE
+
+        def __init__(self, pixels):
+            self.pixels = pixels
+
+        def read(self, reduction=1):
+            return self.pixels
+
+    cache, pixels = cache_of(2), np.full((*SIZE, 3), 7, dtype=np.uint8)
+    with pytest.raises(KeyboardInterrupt):
+        cache.read(Image(pixels.view(Dying)), 0, 1)
+    for _ in range(2):
+        assert cache.read(Image(pixels), 0, 1) is pixels
+        np.testing.assert_array_equal(cache.read(Image(pixels + 1), 1, 1), pixels + 1)
+    assert len(cache) == 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="Linux tells it")
+def test_its_memory_goes_with_it():
+    def files():
+        gc.collect()
+        links = (link for link in Path("/proc/self/fd").iterdir() if link.is_symlink())
+        return sum("rtmo_image_cache" in str(link.readlink()) for link in links)
+
+    before = files()
+    cache = cache_of(2)
+    assert files() > before
+    del cache
+    assert files() == before
 
 
 def test_what_is_in_the_cache_cannot_be_overwritten(source):

@@ -154,7 +154,9 @@ def test_the_log_says_how_much_of_each_source(caplog):
     ({"ratios": {"large": 1.0}}, "must name the same data sets"),
     ({"ratios": {"large": 1.0, "small": 1.5}}, "ratios.small must be above 0 and at most 1, got 1.5"),
     ({"light": ["other"]}, "light must name some of the sources"),
-        ({"light": []}, "light must name some of the sources"),
+    ({"light": []}, "light must name some of the sources"),
+    ({"sources": {"large": None, "small": None}}, r"no source remains of \['large', 'small'\]"),
+    ({"sources": {}, "ratios": {}}, "no source remains"),
 ])  # fmt: skip
 def test_what_cannot_be_used_is_named(options, message):
     with pytest.raises(InputError, match=message):
