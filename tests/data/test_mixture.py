@@ -57,6 +57,10 @@ def test_an_epoch_shows_the_share_of_each_source():
     assert {image_id // 10 for image_id in ids} == {10, 20}
 
 
+def test_a_source_gives_one_image_at_least():
+    assert len(of_epoch(mixture(ratios={"large": 1.0, "small": 0.01}), seed=0)) == 7
+
+
 def test_undrawn_images_are_those_of_the_source():
     class Undrawn(Numbered):
         def load_undrawn(self, index, with_ignore_mask=False):
