@@ -22,9 +22,9 @@ def shared_dir() -> Path:
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def process_as_before():
-    """Undoes what Hydra does to the whole process: it sets up logging, and remembers the config."""
+    """After every test, undoes what Hydra does to the whole process: it sets up logging, and remembers the config."""
     loggers = logging.getLogger(), logging.getLogger("lightning.pytorch")
     before = [(logger.handlers[:], logger.level) for logger in loggers]
     yield
@@ -37,7 +37,7 @@ def process_as_before():
 
 
 @pytest.fixture
-def call(monkeypatch, capsys, tmp_path, process_as_before):
+def call(monkeypatch, capsys, tmp_path):
     """Calls an entry point in an empty folder; gives its exit code and what it printed on stdout and stderr."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)

@@ -143,15 +143,25 @@ def build_trainer(cfg: Mapping[str, Any], skeleton: KeypointSet, callbacks: Sequ
         warnings.filterwarnings("ignore", message=message)
     named = build(cfg["callbacks"], "callbacks", skeleton)
     loggers = build(offline_without_account(cfg["logger"]), "logger")
+    settings = {**cfg["trainer"], **_validated_at_the_end(cfg["trainer"])}
     try:
         return build(
-            cfg["trainer"],
+            settings,
             "trainer",
             callbacks=[*(callback for callback in named.values() if callback is not None), *callbacks],
             logger=[logger for logger in loggers.values() if logger is not None],
         )
     except MisconfigurationException as error:
         raise InputError(f"trainer: {error}") from error
+
+
+def _validated_at_the_end(trainer: Mapping[str, Any]) -> dict[str, Any]:
+    """What has a run that is shorter than the epochs between two validations be validated at least once."""
+    every, epochs = trainer.get("check_val_every_n_epoch"), trainer.get("max_epochs")
+    if every is None or epochs is None or not 0 < epochs < every:
+        return {}
+    log.info("trainer.check_val_every_n_epoch=%d: the run has %d epochs and is validated at its end", every, epochs)
+    return {"check_val_every_n_epoch": epochs}
 
 
 def offline_without_account(loggers: Mapping[str, Any]) -> dict[str, Any]:

@@ -97,6 +97,12 @@ def test_data_with_other_joints_than_the_checkpoint_is_refused(finished):
     assert cfg.metric._target_.endswith("CrowdPoseAP")
 
 
+def test_a_run_shorter_than_the_epochs_between_validations_is_validated(tmp_path):
+    run(tmp_path, "trainer.max_epochs=1", "trainer.check_val_every_n_epoch=5")
+    assert "val/AP" in json.loads((tmp_path / "summary.json").read_text())["metrics"]
+    assert (tmp_path / "checkpoints" / "best.ckpt").is_file()
+
+
 def test_a_run_goes_on_from_a_checkpoint(finished, tmp_path):
     folder, _ = finished
     run(tmp_path, f"ckpt_path={folder / 'checkpoints' / 'last.ckpt'}", "trainer.max_epochs=3", "module.score_thr=0.001")

@@ -136,6 +136,18 @@ def test_what_is_no_archive_is_named(tmp_path, folder):
         unpack(tmp_path / "set.zip", folder)
 
 
+def test_a_zip_with_a_password_is_named(tmp_path, folder):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("a.jpg", b"a")
+    content = bytearray(path.read_bytes())
+    for header, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        content[content.index(header) + flags] |= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.zip: cannot be unpacked here .*encrypted.*give the folder"):
+        unpack(path, folder)
+
+
 def test_another_archive_is_named(archive, folder):
     with pytest.raises(InputError, match=r"holds no file \*\.json; it may be another version"):
         unpack(archive, folder, "*.json")

@@ -1,5 +1,6 @@
 import copy
 import json
+import logging
 import pickle
 
 import cv2
@@ -209,6 +210,19 @@ def test_a_truncated_image_is_found_before_training(folder, content):
         source(folder, content)
     with pytest.raises(InputError, match=r"a\.jpg: .*cut short"):
         whole.load(0)
+
+
+def test_annotations_of_no_category_are_counted(folder, content, caplog):
+    content["annotations"][2]["category_id"] = 7
+    with caplog.at_level(logging.WARNING):
+        assert source(folder, content).load(0).num_people == 1
+    assert "people.json: 1 annotations of categories that it does not list, left out" in caplog.text
+
+
+def test_a_folder_is_no_image(folder, content):
+    content["images"][1]["file_name"] = "sub"
+    with pytest.raises(InputError, match="sub: a folder, where an image is expected"):
+        source(folder, content)
 
 
 def test_an_image_of_another_size_than_annotated(folder, content):

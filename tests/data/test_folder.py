@@ -1,6 +1,7 @@
 import json
 import logging
 import shutil
+import unicodedata
 
 import cv2
 import numpy as np
@@ -200,6 +201,42 @@ def test_coco_files_for_training_and_validation(tmp_path):
         read_data(tmp_path, None, 0.1)
 
 
+def test_the_name_of_a_file_says_more_than_that_of_its_folder(tmp_path):
+    root = tmp_path / "cows"
+    pictures = write_coco(root)
+    content = json.loads((root / "annotations.json").read_text())
+    (root / "annotations.json").unlink()
+    (root / "trainval").mkdir()
+    for split, images in (("train", content["images"][:8]), ("val", content["images"][8:])):
+        chosen = {image["id"] for image in images}
+        people = [entry for entry in content["annotations"] if entry["image_id"] in chosen]
+        (root / "trainval" / f"{split}.json").write_text(
+            json.dumps({**content, "images": images, "annotations": people})
+        )
+    images = read_data(root, None, 0.1).content["images"]
+    assert [image["split"] for image in images] == ["train"] * 8 + ["val"] * (len(pictures) - 8)
+
+
+def test_all_images_to_validate_leave_none_to_train(tmp_path):
+    write_coco(tmp_path)
+    with pytest.raises(InputError, match=r"no image is for train; data\.val_fraction=1"):
+        FolderPose(root=tmp_path, **{**ALL, "split": "train"}, skeleton=skeleton_of(tmp_path))
+
+
+def test_pairs_of_yolo_hold_for_joints_that_are_named_otherwise(tmp_path):
+    write_yolo_pose(tmp_path)
+    skeleton = skeleton_of(tmp_path, joints=["Nase", "linke Pfote", "rechte Pfote", "Schwanz", "Horn"])
+    assert skeleton.flip_pairs == (("linke Pfote", "rechte Pfote"),)
+
+
+def test_limbs_hold_for_joints_that_are_named_otherwise(tmp_path, monkeypatch):
+    write_coco(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    skeleton = skeleton_of(".", joints=list("abcde"))
+    assert skeleton.limbs == (("a", "e"), ("b", "d"))
+    assert skeleton.name == tmp_path.name
+
+
 def test_spellings_of_coco_joints_are_understood(tmp_path):
     write_labelme(tmp_path)
     spelt = {"left_paw": "LShoulder", "right_paw": "shoulder right", "tail": "leftEye", "horn": "eye.R", "nose": "Nose"}
@@ -353,6 +390,16 @@ BROKEN = {
         lambda root: edit(root / "data.yaml", lambda text: text.replace("  - horn\n", "")),
         r"data\.yaml: kpt_names: class 0 \(cow\) needs 5 names",
     ),
+    "all at once": (
+        lambda root: [edit(file, lambda text: "7" + text[1:]) for file in (root / "labels").rglob("*.txt")],
+        r"picture_00\.txt, line 1: class 7 (.|\n)*picture_09\.txt, line 1: class 7 .*\nand 1 more$",
+    ),
+    "no labels": (lambda root: shutil.rmtree(root / "labels"), r"no labels; those of \S+ belong into \S+/labels/all/"),
+    "encoding": (lambda root: first_label(root).write_bytes(b"0 \xf6"), r"picture_00\.txt: not text in UTF-8"),
+    "class names": (
+        lambda root: edit(root / "data.yaml", lambda text: text.replace("names:\n  0: cow", "names: cow")),
+        r"data\.yaml: names must be a list",
+    ),
     "two formats": (write_labelme, "annotations of several formats, yolo_pose, labelme; choose"),
 }
 
@@ -365,6 +412,84 @@ def test_what_is_wrong_is_named_with_file_and_line(tmp_path, kind):
     damage(root)
     with pytest.raises(InputError, match=message):
         skeleton_of(root)
+
+
+def test_text_files_may_begin_with_a_byte_order_mark(tmp_path):
+    write_yolo_pose(tmp_path, train="train.txt", val=None)
+    (tmp_path / "train.txt").write_text("\ufeffimages/all/picture_00.png\r\nimages/all/picture_01.png\r\n", "utf-8")
+    first_label(tmp_path).write_text("\ufeff" + first_label(tmp_path).read_text(), "utf-8")
+    assert len(read_data(tmp_path, None, 0.1).content["annotations"]) == 3
+
+
+def test_hidden_files_are_no_data(written):
+    """Archives of macOS have a hidden twin of every file."""
+    _, root, pictures = written
+    for file in [file for file in root.rglob("*") if file.is_file()]:
+        twin = root / "__MACOSX" / file.relative_to(root).with_name(f"._{file.name}")
+        twin.parent.mkdir(parents=True, exist_ok=True)
+        twin.write_bytes(b"\0\5\x16\7")
+        cached = root / ".cache" / file.relative_to(root)
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, cached)
+    assert len(read_data(root, None, 0.1).content["images"]) == len(pictures)
+
+
+@pytest.mark.parametrize("text", ["{ // settings", "[]"])
+def test_other_json_files_do_not_matter(tmp_path, text):
+    write_yolo_pose(tmp_path)
+    (tmp_path / "settings.json").write_text(text)
+    assert len(read_data(tmp_path, None, 0.1).content["images"]) == 12
+
+
+def test_umlauts_match_however_they_are_encoded(tmp_path):
+    write_coco(tmp_path)
+    file = tmp_path / "annotations.json"
+    (tmp_path / "photos" / "picture_00.png").rename(tmp_path / "photos" / unicodedata.normalize("NFD", "Größe.png"))
+    edit(file, lambda text: text.replace("picture_00.png", unicodedata.normalize("NFC", "Größe.png")))
+    assert len(FolderPose(root=tmp_path, skeleton=skeleton_of(tmp_path), **ALL)) == 12
+
+
+ODD_COCO = {  # what replaces something of the third annotation, image or category, and what training says
+    "image_id": ("annotations", {"image_id": 4711}, "annotation 2: image_id 4711 is not among the images"),
+    "list as image_id": ("annotations", {"image_id": [1]}, r"annotation number \d: image_id \[1\] must be an integer"),
+    "text as image_id": ("annotations", {"image_id": "x"}, r"annotation number \d: image_id 'x' must be an integer"),
+    "list as category": ("annotations", {"category_id": [1]}, r"category_id \[1\] must be an integer"),
+    "words": ("annotations", {"keypoints": ["a"] * 15}, "annotation 2: keypoints must be numbers, got "),
+    "no list": ("annotations", {"keypoints": 5}, "annotation 2: 'keypoints' must be a list of numbers, got 5"),
+    "box of words": ("annotations", {"bbox": ["a"] * 4}, "annotation 2: bbox must be numbers, got "),
+    "number as box": ("annotations", {"bbox": 5}, r"annotation 2: bbox must be \[x, y, width, height\], got 5"),
+    "area": ("annotations", {"area": "large"}, "annotation 2: area must be numbers, got 'large'"),
+    "list as area": ("annotations", {"area": []}, r"annotation 2: area must be numbers, got \[\]"),
+    "iscrowd": ("annotations", {"iscrowd": "0"}, "annotation 2: iscrowd must be 0 or 1, got '0'"),
+    "doubled id": ("images", {"id": 10}, "two image entries have id 10"),
+    "no name": ("images", {"file_name": None}, "image 12: file_name must be text, got None"),
+    "text as width": ("images", {"width": "128"}, "image 12: width must be a whole number of px, got '128'"),
+    "negative height": ("images", {"height": -1}, "image 12: height must be a whole number of px, got -1"),
+    "list as id": ("images", {"id": [1]}, r"image number \d: id \[1\] must be an integer"),
+    "category": ("categories", {"id": None}, "category number 0: id must be a whole number"),
+    "joints": ("categories", {"keypoints": 5}, "category number 0: .* keypoints a list of names; got 3 and 5"),
+}
+
+
+@pytest.mark.parametrize("kind", ODD_COCO)
+def test_odd_entries_of_coco_files_are_refused_by_name(tmp_path, kind):
+    write_coco(tmp_path)
+    field, change, message = ODD_COCO[kind]
+    content = json.loads((tmp_path / "annotations.json").read_text())
+    content[field][min(2, len(content[field]) - 1)].update(change)
+    (tmp_path / "annotations.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=message):
+        FolderPose(root=tmp_path, split="train", name="cows", skeleton=skeleton_of(tmp_path), drop_empty=False)
+
+
+@pytest.mark.parametrize("skeleton", [5, [1, 2], [[1]], [["a", "b"]], [[0, 1]]])
+def test_limbs_that_are_none_are_left_out(tmp_path, skeleton, caplog):
+    write_coco(tmp_path)
+    content = json.loads((tmp_path / "annotations.json").read_text())
+    content["categories"][0]["skeleton"] = skeleton
+    (tmp_path / "annotations.json").write_text(json.dumps(content))
+    assert skeleton_of(tmp_path).limbs == ()
+    assert "skeleton must be pairs of joints, counted from 1" in caplog.text
 
 
 def test_a_missing_folder_or_an_unknown_format(tmp_path):

@@ -52,3 +52,9 @@ def test_a_box_as_region():
 def test_an_rle_of_another_size_is_an_error():
     with pytest.raises(InputError, match=r"\[12, 15\].*\[15, 12\]"):
         rasterize([uncompressed(square())], 15, 12)
+
+
+@pytest.mark.parametrize("region", [[5], [["a"] * 6], {"counts": [1, 2]}, {"size": [15, 12]}, {"size": 5}])
+def test_what_is_no_region_is_an_error(region):
+    with pytest.raises(InputError, match=r"neither polygons nor an RLE .* python -m rtmo\.data check says which"):
+        rasterize([region], 15, 12)

@@ -203,6 +203,29 @@ def test_copies_of_a_folder_lie_beside_it_for_train_and_val(data, tmp_path):
     assert data("check", "data=custom", "data.root=animals")[0] == 2  # the folder is as it was
 
 
+def test_broken_annotations_of_a_folder_are_rows(data, tmp_path):
+    own_data.write_coco(tmp_path / "animals")
+    file = next((tmp_path / "animals").rglob("*.json"))
+    described = json.loads(file.read_text())
+    people, images = described["annotations"], described["images"]
+    people[0]["image_id"] = 4711
+    del people[1]["image_id"]
+    people[2]["keypoints"][0] = "far left"
+    people[3]["bbox"] = 5
+    images[5]["id"] = images[6]["id"]
+    images[7]["file_name"] = None
+    file.write_text(json.dumps(described))
+    code, stdout, stderr = data(
+        "check", "data=custom", "data.root=animals", "data.val_fraction=0.4", "--fix", "output=r.json"
+    )
+    assert code == 2
+    assert stderr.splitlines()[-1].endswith("kinds; train on the copies")
+    findings = json.loads((tmp_path / "r.json").read_text()).values()
+    found = {finding["kind"] for each in findings for finding in each["findings"]}
+    assert {"orphan_image", "annotation_fields", "malformed", "image_id_doubled", "image_fields"} <= found
+    assert data("check", *stdout.partition("to train on them: ")[2].split())[0] == 0
+
+
 def test_drawn_people_need_no_check(data):
     code, stdout, _ = data("check", "data=synthetic")
     assert code == 0
@@ -217,3 +240,24 @@ def test_options_are_checked_and_on_the_help_page(data, custom):
     for option in ("images", "output", "--fix", "output_dir", "overwrite"):
         assert option in page
     assert max(map(len, page.splitlines())) <= 120
+
+
+def test_what_keeps_a_folder_from_being_read_is_a_row_with_its_lines(data, tmp_path):
+    own_data.write_yolo_pose(tmp_path / "cows")
+    labels = tmp_path / "cows" / "labels" / "all"
+    for number, value in enumerate(("nan", "7.5", "cow")):
+        file = labels / f"picture_0{number}.txt"
+        file.write_text(file.read_text().replace(file.read_text().split()[1], value, 1))
+    code, shown, error = data("check", "data=custom", f"data.root={tmp_path / 'cows'}")
+    (row,) = rows(shown)
+    assert row.startswith("data.train | error: annotations cannot be read | 3 |")
+    for number in range(3):
+        assert f"picture_0{number}.txt,line1" in row.replace(" ", "")  # folded to the column
+    assert code == 2
+    assert "error: correct that first" in error
+
+
+def test_a_mistake_in_the_config_is_no_fault_of_the_data(data):
+    code, shown, error = data("check", "data=mixture", "data.sources={coco_tran: 1}")
+    assert (code, shown) == (2, "")
+    assert "did you mean 'coco_train'" in error

@@ -1,9 +1,12 @@
 import json
 
 import pytest
+from own_data import WRITERS
 
+from rtmo.data.coco_pose import CocoPose
 from rtmo.data.converters import CONVERTERS
-from rtmo.data_commands.convert import convert
+from rtmo.data.folder import FolderPose, read_data
+from rtmo.data_commands.convert import OWN, convert
 from rtmo.errors import InputError
 
 JOINTS = [value for joint in range(14) for value in (10 + joint, 20 + joint, 1)]
@@ -73,3 +76,25 @@ def test_an_annotation_that_cannot_be_loaded_is_not_written(tmp_path, raw):
     with pytest.raises(InputError, match=r"raw\.json: annotation 1: bbox must be finite, with width and height >= 0"):
         convert("aic", raw, tmp_path / "out.json")
     assert not (tmp_path / "out.json").exists()
+
+
+@pytest.mark.parametrize("source_format", OWN)
+def test_your_own_data_as_coco(tmp_path, source_format):
+    root, output = tmp_path / "cows", tmp_path / "cows.json"
+    pictures = WRITERS[source_format](root)
+    convert(source_format, root, output)
+    raw = read_data(root, source_format, val_fraction=0.1)
+    skeleton = FolderPose.named_keypoint_set(root=root)
+    source = CocoPose(name="cows", annotation_file=output, image_dir=raw.image_dir, skeleton=skeleton, drop_empty=False)
+    people = sum(source.load(index).num_people for index in range(len(source)))
+    assert people == sum(len(picture.animals) for picture in pictures)
+    parts = [convert(source_format, root, output, split=split)["images"] for split in ("train", "val")]
+    assert [len(images) for images in parts] == [
+        sum(image["split"] == split for image in raw.content["images"]) for split in ("train", "val")
+    ]
+
+
+def test_images_of_your_own_data_need_not_be_named(tmp_path):
+    WRITERS["cvat"](tmp_path / "cows")
+    with pytest.raises(InputError, match=r"^image_dir=.*are found below input="):
+        convert("cvat", tmp_path / "cows", tmp_path / "out.json", image_dir=tmp_path)

@@ -23,7 +23,6 @@ TINY = (
 )
 
 
-@pytest.mark.usefixtures("process_as_before")
 @pytest.mark.parametrize("format", WRITERS)
 def test_a_folder_trains_and_validates(tmp_path, monkeypatch, format, capsys):
     monkeypatch.chdir(tmp_path)

@@ -42,8 +42,8 @@ def unpack(archive: Path, folder: Path, members: str = "*", flat: bool = False) 
         How many of these files there are.
 
     Raises:
-        InputError: If the archive is damaged or has no such file, a member is a link, a device or would leave the
-            folder, or the disk is too small.
+        InputError: If the archive is damaged or has no such file, a member is a link, a device, encrypted or would
+            leave the folder, or the disk is too small.
     """
     count = 0
     try:
@@ -134,7 +134,12 @@ def _of_zip(archive: Path, folder: Path, members: str) -> Iterator[_Member]:
         check_room(folder, sum(absent), f"to unpack {archive.name}")  # a tar tells only at its end
         for entry in entries:
             kind = stat.S_IFMT(entry.external_attr >> 16)
-            with file.open(entry) as stream:
+            try:
+                stream = file.open(entry)
+            except RuntimeError as error:  # a password, or Deflate64, in which Windows packs large files
+                fix = "unpack it with another program, and give the folder"
+                raise InputError(f"{archive}: cannot be unpacked here ({error}); {fix}") from error
+            with stream:
                 yield _Member(entry.filename, entry.file_size, kind in (0, stat.S_IFREG), stream)
 
 

@@ -121,7 +121,7 @@ def read_coco(annotation_file: str | Path, image_dir: str | Path, first_pixel: i
 
 
 def check_content(file: Path, content: Mapping[str, Any]) -> None:
-    """Refuses entries without the needed fields, doubled ids and annotations of no image.
+    """Refuses entries without needed fields, ids that are doubled or no integers, annotations of no image.
 
     Raises:
         InputError: At the first one.
@@ -146,8 +146,15 @@ def _check_entries(file: Path, entries: Sequence[Mapping[str, Any]], kind: str, 
         for field in needed:
             if field not in entry:
                 raise InputError(f"{file}: {kind} number {position} has no field {field!r}; add it")
-        if not isinstance(entry["id"], int):
-            raise InputError(f"{file}: {kind} number {position}: id {entry['id']!r} must be an integer")
+            if field.endswith("id") and not isinstance(entry[field], int):
+                raise InputError(f"{file}: {kind} number {position}: {field} {entry[field]!r} must be an integer")
+        if kind == "image" and not (isinstance(entry["file_name"], str) and entry["file_name"]):
+            raise InputError(f"{file}: image {entry['id']}: file_name must be text, got {entry['file_name']!r}")
+        for side in ("height", "width") if kind == "image" else ():
+            if not (entry.get(side) is None or (isinstance(entry[side], int) and entry[side] >= 0)):
+                raise InputError(
+                    f"{file}: image {entry['id']}: {side} must be a whole number of px, got {entry[side]!r}"
+                )
         if entry["id"] in seen:
             raise InputError(f"{file}: two {kind} entries have id {entry['id']}; ids must differ")
         seen.add(entry["id"])
@@ -202,17 +209,21 @@ def pack_people(
     for category, names in joints.items():
         rows = [row for row, annotation in enumerate(annotations) if annotation["category_id"] == category]
         empty = [0] * (3 * len(names))
-        flat = np.array([annotations[row].get("keypoints") or empty for row in rows], dtype=np.float64)
+        flat = _numbers(
+            file, "keypoints", {row: annotations[row].get("keypoints") or empty for row in rows}, annotations
+        )
         shared = [joint for joint in names if joint in skeleton.joints]
         columns = [skeleton.joints.index(joint) for joint in shared]
         source = flat.reshape(len(rows), len(names), 3)[:, [names.index(joint) for joint in shared]]
         keypoints[np.ix_(rows, columns)] = source
         # what nobody has labeled, such as PoseTrack's ears, is listed but not annotated
         annotated[np.ix_(rows, columns)] = (source[..., 2] > 0).any(axis=0)
-    bboxes = np.array([annotation["bbox"] for annotation in annotations], dtype=np.float64).reshape(count, 4)
+    boxes = {row: annotation["bbox"] for row, annotation in enumerate(annotations)}
+    bboxes = _numbers(file, "bbox", boxes, annotations).reshape(count, 4)
     given = [annotation.get("area") for annotation in annotations]
     guess = AREA_OF_BOX * bboxes[:, 2] * bboxes[:, 3]
-    area = np.array([guess[row] if value is None else value for row, value in enumerate(given)], dtype=np.float64)
+    areas = {row: guess[row] if value is None else value for row, value in enumerate(given)}
+    area = _numbers(file, "area", areas, annotations)
     _check_values(file, annotations, bboxes, keypoints, area)
     is_crowd = np.array([bool(annotation.get("iscrowd", 0)) for annotation in annotations], dtype=bool)
     keypoints[is_crowd, :, 2] = 0  # a crowd has no pose, whatever its annotation says
@@ -227,14 +238,39 @@ def pack_people(
     )
 
 
+def _numbers(file: Path, field: str, values: Mapping[int, Any], annotations: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """A field of some annotations, given by row, as an array."""
+    try:
+        return np.array(list(values.values()), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        row, value = next((row, value) for row, value in values.items() if not _is_numeric(value, field == "area"))
+        raise InputError(
+            f"{file}: annotation {annotations[row]['id']}: {field} must be numbers, got {value!r}; "
+            "correct it or remove the annotation"
+        ) from error
+
+
+def _is_numeric(value: Any, is_single: bool) -> bool:
+    """Whether a value is a number, or a list of numbers."""
+    try:
+        return np.array(value, dtype=np.float64).ndim == (0 if is_single else 1)
+    except (TypeError, ValueError):
+        return False
+
+
 def _check_people(file: Path, annotations: Sequence[Mapping[str, Any]], joints: Mapping[int, tuple[str, ...]]) -> None:
     if annotations and not any("keypoints" in annotation for annotation in annotations):
         raise InputError(f"{file}: no annotation has 'keypoints'; COCO keeps them in person_keypoints_*.json")
     for annotation in annotations:
         where = f"{file}: annotation {annotation['id']}"
-        if len(annotation["bbox"]) != 4:
+        if not isinstance(annotation["bbox"], list) or len(annotation["bbox"]) != 4:
             raise InputError(f"{where}: bbox must be [x, y, width, height], got {annotation['bbox']}")
-        expected, got = len(joints[annotation["category_id"]]), len(annotation.get("keypoints") or ())
+        if annotation.get("iscrowd") not in (0, 1, None):  # "0" would pass for true
+            raise InputError(f"{where}: iscrowd must be 0 or 1, got {annotation['iscrowd']!r}; correct it")
+        given = annotation.get("keypoints") or []
+        if not isinstance(given, list):
+            raise InputError(f"{where}: 'keypoints' must be a list of numbers, got {given!r}; correct it")
+        expected, got = len(joints[annotation["category_id"]]), len(given)
         if got and got != 3 * expected:
             raise InputError(
                 f"{where}: 'keypoints' holds {got} numbers ({got / 3:g} keypoints of x, y, visibility), but its "

@@ -89,6 +89,9 @@ class AnnotatedImages(PoseSource):
         joints = keypoint_set(joints).joints if isinstance(joints, str) else joints
         self._joints = joints_by_category(self._file, content["categories"], joints, skeleton)
         annotations = self._of_people(content["annotations"])
+        listed = {category["id"] for category in content["categories"]}
+        if orphans := sum(entry["category_id"] not in listed for entry in content["annotations"]):
+            log.warning("%s: %d annotations of categories that it does not list, left out", self._file, orphans)
         self._people = pack_people(self._file, annotations, self._joints, skeleton)
         by_image = _rows_by_image(self._people.image_ids)
         selected = self._select(

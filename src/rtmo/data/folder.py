@@ -14,6 +14,7 @@ from rtmo.data.coco_json import MissingDataError, RawAnnotations, parse_json
 from rtmo.data.coco_pose import AnnotatedImages
 from rtmo.data.converters.coco_folder import is_coco_keypoints, read_coco_folder
 from rtmo.data.converters.cvat import is_cvat, read_cvat
+from rtmo.data.converters.image_index import visible_files
 from rtmo.data.converters.label_studio import is_label_studio, read_label_studio
 from rtmo.data.converters.labelme import is_labelme, read_labelme
 from rtmo.data.converters.yolo_pose import read_yolo_pose
@@ -77,13 +78,13 @@ def locate_data(root: str | Path, format: str | None = None) -> tuple[Path, str]
         return locate_data(archives[0], format)
     if format is not None:
         return path, format
-    found = Counter(name for file in candidates if (name := _format_of(file)) is not None)
+    found = _formats_of(candidates)
     if len(found) == 1:
-        return path, next(iter(found))
+        return path, found[0]
     if found:
         raise InputError(f"{path}: annotations of several formats, {', '.join(found)}; choose with data.format=...")
     looked_for = "; ".join(f"{name}: {each.recognised_by}" for name, each in FORMATS.items())
-    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    files = [path] if path.is_file() else visible_files(path, "*")
     kinds = Counter(file.suffix.lower() or "no suffix" for file in files)
     there = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(5)) or "nothing"
     raise InputError(f"{path}: no annotations of a known format. Looked for: {looked_for}. Found: {there}")
@@ -93,10 +94,24 @@ def _candidates(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     return [
-        *(file for pattern in ("*.yaml", "*.yml") for file in sorted(path.rglob(pattern))),
-        *sorted(path.rglob("*.xml")),
-        *sorted(path.rglob("*.json"))[:_JSON_LOOKED_AT],
+        *visible_files(path, "*.yaml", "*.yml", "*.xml"),
+        *visible_files(path, "*.json")[:_JSON_LOOKED_AT],
     ]
+
+
+def _formats_of(files: Sequence[Path]) -> list[str]:
+    """The formats of some files; one that cannot be read counts only if it may be the one that was meant."""
+    found: dict[str | None, None] = {}
+    damaged: InputError | None = None
+    for file in files:
+        try:
+            found[_format_of(file)] = None
+        except InputError as error:
+            damaged = damaged or error
+    names = [name for name in found if name is not None]
+    if damaged and not names:
+        raise damaged
+    return names
 
 
 def _format_of(file: Path) -> str | None:
@@ -113,11 +128,12 @@ def _format_of(file: Path) -> str | None:
 
 
 def read_data(root: str | Path, format: str | None, val_fraction: float) -> RawAnnotations:
-    """All images of a data set; ``split`` of each is train or val.
+    """All images of a data set; ``split`` of each image and annotation is train or val.
 
     Where the data say so, that is it; else a share of the images is for validation, chosen by a hash of their path
     below the root, so that the others stay where they are when some are added. Images of a split ``test`` are left
-    out.
+    out. What cannot be used, such as an annotation of no image, stays, for ``AnnotatedImages`` to refuse and the doctor
+    to report.
 
     Args:
         root: A folder, an archive or a file.
@@ -134,11 +150,21 @@ def read_data(root: str | Path, format: str | None, val_fraction: float) -> RawA
     images = [image for image in content["images"] if image.get("split") != "test"]
     if left_out := len(content["images"]) - len(images):
         log.info("%s: %d images of the split test, left out", path, left_out)
-    splits = _splits([(image["file_name"], image.get("split")) for image in images], val_fraction, path)
-    images = [{**image, "split": split} for image, split in zip(images, splits, strict=True)]
-    kept = {image["id"] for image in images}
-    annotations = [entry for entry in content["annotations"] if entry["image_id"] in kept]
-    content = {**content, "images": images, "annotations": annotations}
+    splits = _splits([(str(image.get("file_name")), image.get("split")) for image in images], val_fraction, path)
+    split_of: dict[str, str] = {}
+    for image, split in zip(images, splits, strict=True):
+        split_of.setdefault(str(image.get("id")), split)  # two images of one id stay together, so that it is seen
+    left = {str(image.get("id")) for image in content["images"]} - split_of.keys()
+    nowhere = "train" if "train" in splits else "val"
+    content = {
+        **content,
+        "images": [{**image, "split": split_of[str(image.get("id"))]} for image in images],
+        "annotations": [
+            {**entry, "split": split_of.get(number, nowhere)}
+            for entry in content["annotations"]
+            if (number := str(entry.get("image_id"))) not in left
+        ],
+    }
     return RawAnnotations(content.pop("file", path), folder, content, displayed=FORMATS[name].displayed)
 
 
@@ -175,12 +201,12 @@ def read_folder(root: str | Path, split: Split, format: str | None = None, val_f
     if split not in ("train", "val"):
         raise InputError(f"split must be train or val, got {split!r}")
     raw = read_data(root, format, val_fraction)
-    images = [image for image in raw.content["images"] if image["split"] == split]
-    kept = {image["id"] for image in images}
-    annotations = [entry for entry in raw.content["annotations"] if entry["image_id"] in kept]
-    return RawAnnotations(
-        raw.file, raw.image_dir, {**raw.content, "images": images, "annotations": annotations}, raw.displayed
-    )
+    content = dict(raw.content)
+    for field in ("images", "annotations"):
+        content[field] = [entry for entry in content[field] if entry["split"] == split]
+    if not content["images"]:
+        raise InputError(f"{root}: no image is for {split}; data.val_fraction={val_fraction} of all are for validation")
+    return RawAnnotations(raw.file, raw.image_dir, content, raw.displayed)
 
 
 class FolderPose(AnnotatedImages):
@@ -228,15 +254,11 @@ class FolderPose(AnnotatedImages):
         root, form = locate_data(arguments["root"], arguments.get("format"))
         raw = read_data(root, form, arguments.get("val_fraction", 0.1))
         content = with_joints(raw.content, joints)
-        skeleton, summary = named_keypoint_set(content, root.stem, str(root))
+        skeleton, summary = named_keypoint_set(content, root.resolve().stem, str(root))
         log.info("%s: %s; %s; %s", root, form, summary, ", ".join(_counts(content)))
         return skeleton
 
 
 def _counts(content: Mapping[str, Any]) -> list[str]:
-    people = Counter(entry["image_id"] for entry in content["annotations"])
-    words = []
-    for split in ("train", "val"):
-        ids = [image["id"] for image in content["images"] if image["split"] == split]
-        words.append(f"{split} {len(ids)} images with {sum(people[number] for number in ids)} people")
-    return words
+    images, people = (Counter(entry["split"] for entry in content[field]) for field in ("images", "annotations"))
+    return [f"{split} {images[split]} images with {people[split]} people" for split in ("train", "val")]

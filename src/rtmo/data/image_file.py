@@ -127,6 +127,8 @@ def check_complete(file: Path) -> None:
     Raises:
         InputError: If the file is empty or a JPEG that is cut short.
     """
+    if not file.is_file():
+        raise InputError(f"{file}: a folder, where an image is expected; correct file_name")
     size = file.stat().st_size
     with file.open("rb") as stream:
         start = stream.read(2)

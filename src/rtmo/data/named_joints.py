@@ -32,12 +32,21 @@ def use_usual_names(content: Mapping[str, Any]) -> None:
 
 
 def with_joints(content: Mapping[str, Any], joints: Sequence[str] | str | None) -> Mapping[str, Any]:
-    """Content whose categories have other names of joints, if there are any."""
+    """Content whose categories have other names of joints, if there are any; pairs and limbs go by position."""
     if joints is None:
         return content
     names = list(keypoint_set(joints).joints if isinstance(joints, str) else joints)
-    categories = [{"id": each["id"], "keypoints": names} for each in content["categories"] if each.get("keypoints")]
+    categories = [_renamed(each, names) for each in content["categories"] if each.get("keypoints")]
     return {**content, "categories": categories}
+
+
+def _renamed(category: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    before = category["keypoints"]
+    if len(before) != len(names):  # whoever reads the annotations says so
+        return {"id": category["id"], "keypoints": names}
+    given = category.get("flip_pairs")
+    pairs = {} if given is None else {"flip_pairs": [tuple(names[before.index(one)] for one in pair) for pair in given]}
+    return {"id": category["id"], "skeleton": category.get("skeleton"), "keypoints": names, **pairs}
 
 
 def named_keypoint_set(content: Mapping[str, Any], name: str, where: str) -> tuple[KeypointSet, str]:
@@ -106,8 +115,15 @@ def _sigmas(
 def _limbs(category: Mapping[str, Any], where: str) -> Sequence[tuple[str, str]]:
     """COCO's ``skeleton``: pairs of positions from 1 on."""
     names, pairs = category["keypoints"], category.get("skeleton") or ()
-    if any(not 1 <= place <= len(names) for pair in pairs for place in pair):
-        log.warning("%s: category %s: skeleton must count joints from 1; no limbs are drawn", where, category["id"])
+    places = range(1, len(names) + 1)
+    if not isinstance(pairs, Sequence) or not all(
+        isinstance(pair, Sequence) and len(pair) == 2 and all(place in places for place in pair) for pair in pairs
+    ):
+        log.warning(
+            "%s: category %s: skeleton must be pairs of joints, counted from 1; no limbs are drawn",
+            where,
+            category["id"],
+        )
         return ()
     return [(names[a - 1], names[b - 1]) for a, b in pairs]
 

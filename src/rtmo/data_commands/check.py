@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from rtmo import config
+from rtmo import config, config_data
 from rtmo.config_data import data_sets
 from rtmo.data.coco_json import RawAnnotations
 from rtmo.data.coco_pose import CocoPose
@@ -51,16 +52,27 @@ class Checked:
     findings: list[Finding] = field(default_factory=list)
 
 
-@config.main("data_check", KEYS)
+def show_unreadable(cfg: DictConfig) -> None:
+    """Shows what keeps the joints of a data set from being read in the table, as all other faults."""
+    try:
+        config_data.expand(cfg, config.conf_dir() / "source")
+    except InputError as error:
+        if cfg.skeleton is not None or "root" in cfg.data:
+            raise  # it is the config that is wrong
+        lines = tuple(str(error).splitlines())
+        unread = Checked({}, None, findings=[Finding("annotation_file", len(lines), lines)])
+        print_report(report_console(), {"data.train": unread})
+        raise InputError("correct that first: nothing else can be checked before") from error
+
+
+@config.main("data_check", KEYS, prepare=show_unreadable)
 def main(cfg: dict[str, Any]) -> None:
     """Checks, prints a table and, if asked, writes copies.
 
     Raises:
         InputError: If training would refuse a data set or suffer from it.
     """
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = PLAIN_WIDTH
+    console = report_console()
     checked = check(cfg["data"], keypoint_set(cfg["skeleton"]), cfg["images"], console)
     print_report(console, checked)
     if cfg["output"] is not None:
@@ -74,6 +86,14 @@ def main(cfg: dict[str, Any]) -> None:
             f"{sum(finding.count for finding in errors)} errors of {len({finding.kind for finding in errors})} kinds; "
             + ("train on the copies" if cfg["fix"] else "correct them, or write repaired copies with --fix")
         )
+
+
+def report_console() -> Console:
+    """The terminal, or wide enough for a table where there is none."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = PLAIN_WIDTH
+    return console
 
 
 def check(data: Node, skeleton: KeypointSet, images: str, console: Console) -> dict[str, Checked]:

@@ -10,8 +10,13 @@ from typing import Any
 from rtmo import config
 from rtmo.data.converters import CONVERTERS
 from rtmo.data.converters.coco_content import check_usable, complete, in_split
+from rtmo.data.doctor.images import turned_image
+from rtmo.data.folder import FORMATS, read_data
 from rtmo.errors import InputError
 from rtmo.targets import did_you_mean
+
+OWN = tuple(name for name in FORMATS if name != "coco")
+VAL_FRACTION = 0.1  # as conf/data/custom.yaml has it
 
 KEYS = frozenset(("from", "input", "output", "image_dir", "split"))
 
@@ -34,11 +39,11 @@ def convert(
     """Writes a COCO file, which ``CocoPose`` loads.
 
     Args:
-        source_format: A name in ``rtmo.data.converters``.
+        source_format: A name in ``rtmo.data.converters``, or a format of ``rtmo.data.folder`` for your own data.
         path: The file or folder that its reader asks for.
         output: The file to write, a .json; it appears only when it is whole.
         image_dir: Where sizes of images are read that the format leaves out.
-        split: Only images of that part, for formats that have ``splits``.
+        split: Only images of that part: train or val of your own data, or one that the format has.
 
     Returns:
         What was written.
@@ -46,21 +51,36 @@ def convert(
     Raises:
         InputError: If an argument or an annotation cannot be used.
     """
-    if source_format not in CONVERTERS:
-        raise InputError(f"from={source_format}: no such format; {did_you_mean(source_format, CONVERTERS)}")
+    if source_format not in (*CONVERTERS, *OWN):
+        raise InputError(f"from={source_format}: no such format; {did_you_mean(source_format, [*CONVERTERS, *OWN])}")
     if not path.exists():
         raise InputError(f"input={path}: no such file or folder; correct it")
     if output.suffix != ".json":
         raise InputError(f"output={output}: COCO files are JSON; call it {output.with_suffix('.json').name}")
     if image_dir is not None and not image_dir.is_dir():
         raise InputError(f"image_dir={image_dir}: no such folder; correct it, or leave it out")
-    content = CONVERTERS[source_format](path, image_dir=image_dir)
+    if source_format in OWN:
+        content = _read_own(source_format, path, image_dir)
+    else:
+        content = CONVERTERS[source_format](path, image_dir=image_dir)
     if split is not None:
         content = in_split(content, split, path)
     check_usable(path, content)
     content = complete(content)
     _write(output, content)
     return content
+
+
+def _read_own(source_format: str, path: Path, image_dir: Path | None) -> dict[str, Any]:
+    if image_dir is not None:
+        raise InputError(f"image_dir={image_dir}: images of your own data are found below input={path}; leave it out")
+    raw = read_data(path, source_format, VAL_FRACTION)
+    if (turned := turned_image(raw)) is not None:
+        raise InputError(
+            f"{turned}: its EXIF header turns it; annotations are of the image as shown, those of a COCO file would be "
+            "of the image as stored: store it as it is shown, or train on the folder as it is (data.root)"
+        )
+    return raw.content
 
 
 def _write(output: Path, content: Mapping[str, Any]) -> None:

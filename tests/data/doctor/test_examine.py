@@ -64,8 +64,8 @@ PLANTED: dict[str, tuple[Plant, str]] = {
         "not in coco17",
     ),
     "category_without_joints": (
-        lambda c, _: c["categories"].append({"id": 2, "name": "dog"}),
-        "category 2 'dog': 0 annotations are not read",
+        lambda c, _: (c["categories"].append({"id": 2, "name": "dog"}), person(c).update(category_id=2)),
+        "category 2 'dog': 1 annotations are not read",
     ),
     "category_empty": (
         lambda c, _: c["categories"].append({"id": 2, "name": "rider", "keypoints": ["nose"]}),
@@ -115,12 +115,20 @@ PLANTED: dict[str, tuple[Plant, str]] = {
     "num_keypoints": (lambda c, _: person(c).update(num_keypoints=3), "says 3, 17 are labeled"),
     "images_without_people": (lambda c, _: c["annotations"].__delitem__(slice(0, 2)), "000.jpg"),
 }  # fmt: skip
-# Found in other tests: what cannot be read, what lies in val as well, left and right.
-ELSEWHERE = {"annotation_file", "image_in_val", "sides_reversed", "sides_mixed"}
+# Found in other tests: what cannot be read, what lies in val as well, left and right, what nobody has.
+ELSEWHERE = {"areas_absent", "annotation_file", "image_in_val", "sides_reversed", "sides_mixed"}
 
 
 def test_all_kinds_are_planted():
     assert PLANTED.keys() | ELSEWHERE == RULES.keys()
+
+
+def test_a_set_without_any_area_is_of_a_format_that_has_none(tmp_path):
+    described = content()
+    for entry in described["annotations"]:
+        del entry["area"]
+    (finding,) = examine(opened(tmp_path, described))
+    assert (finding.kind, finding.rule.severity, finding.count) == ("areas_absent", "info", 8)
 
 
 def test_nothing_is_found_where_nothing_is_wrong(tmp_path):

@@ -99,9 +99,10 @@ def in_split(content: Mapping[str, Any], split: str, path: Path) -> dict[str, An
     Raises:
         InputError: If no image is of that part.
     """
-    images = [image for image in content["images"] if split in image.get("splits", ())]
+    parts_of = [image.get("splits", [image["split"]] if "split" in image else []) for image in content["images"]]
+    images = [image for image, parts in zip(content["images"], parts_of, strict=True) if split in parts]
     if not images:
-        known = sorted({part for image in content["images"] for part in image.get("splits", ())})
+        known = sorted({part for parts in parts_of for part in parts})
         parts = f"it may be {', '.join(known)}" if known else "its images are in no splits; leave split out"
         raise InputError(f"split={split}: no image of {path} is in that part; {parts}")
     ids = {image["id"] for image in images}

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from rtmo.data.converters.image_index import ImageIndex
+from rtmo.data.converters.image_index import ImageIndex, visible_files
 from rtmo.data.converters.people import UNNAMED_CLASS, Box, Person, Point, as_content, enclosing_box, gather, turned
 from rtmo.errors import InputError
 
@@ -35,7 +35,7 @@ def read_cvat(path: Path, *, image_dir: Path | None = None) -> dict[str, Any]:
     Reference: https://docs.cvat.ai/docs/dataset_management/formats/xml_format; the image of a skeleton in its label,
     which holds the limbs, as CVAT's own COCO export reads it.
     """
-    files = [path] if path.is_file() else [file for file in sorted(path.rglob("*.xml")) if is_cvat(file)]
+    files = [path] if path.is_file() else [file for file in visible_files(path, "*.xml") if is_cvat(file)]
     index = ImageIndex(image_dir or (path.parent if path.is_file() else path))
     declared: dict[str, dict[str, Any]] = {}
     counts: dict[str, tuple[str, int]] = {}
@@ -117,10 +117,12 @@ def _declare(known: dict[str, dict[str, Any]], more: dict[str, dict[str, Any]], 
 
 
 def _image(element: ET.Element, file: Path, index: ImageIndex, number: int) -> dict[str, Any]:
-    where = f"{file}, image {element.get('name')}"
+    where, name = f"{file}, image {element.get('name')}", element.get("name")
+    if not name:
+        raise InputError(f"{file}, image {element.get('id')}: has no name; export it again")
     return {
         "id": number,
-        "file_name": index.find(element.attrib["name"], where),
+        "file_name": index.find(name, where),
         "height": _whole(element, "height", where),
         "width": _whole(element, "width", where),
         "split": _SPLITS.get(element.get("subset", "").lower()),
@@ -192,7 +194,7 @@ def _points(element: ET.Element, where: str) -> Iterable[tuple[float, float]]:
 def _box(element: ET.Element, where: str) -> Box:
     left, top, right, bottom = (_number(element, side, where) for side in ("xtl", "ytl", "xbr", "ybr"))
     label, group = element.get("label", UNNAMED_CLASS), element.get("group_id")
-    if not (turn := float(element.get("rotation", 0))):
+    if not (turn := _number(element, "rotation", where) if "rotation" in element.attrib else 0.0):
         return Box(label, left, top, right - left, bottom - top, group)
     corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
     return enclosing_box(label, turned(corners, ((left + right) / 2, (top + bottom) / 2), turn), group)

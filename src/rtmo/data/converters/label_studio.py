@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from rtmo.data.coco_json import parse_json
-from rtmo.data.converters.image_index import ImageIndex, displayed_size, is_image
+from rtmo.data.converters.image_index import ImageIndex, displayed_size, is_image, visible_files
 from rtmo.data.converters.labelme import HIDDEN
 from rtmo.data.converters.people import Person, Point, as_content, enclosing_box, gather, turned
 from rtmo.errors import InputError
@@ -38,7 +38,7 @@ def read_label_studio(path: Path, *, image_dir: Path | None = None) -> dict[str,
 
     Reference: https://labelstud.io/guide/task_format, https://labelstud.io/tags/keypointlabels.
     """
-    files = [path] if path.is_file() else sorted(path.rglob("*.json"))
+    files = [path] if path.is_file() else visible_files(path, "*.json")
     index = ImageIndex(image_dir or (path.parent if path.is_file() else path))
     people: list[tuple[dict[str, Any], list[Person]]] = []
     tasks = skipped = 0
@@ -49,18 +49,12 @@ def read_label_studio(path: Path, *, image_dir: Path | None = None) -> dict[str,
             continue
         for task in content:
             where = f"{file}, task {task.get('id')}"
-            chosen = [each for each in task["annotations"] if not each.get("was_cancelled")]
-            if not chosen:
-                skipped += 1
-                continue
-            chosen.sort(key=lambda each: not each.get("ground_truth"))
-            tasks += 1
-            name = _file_name(task, index, where)
-            image = {"id": tasks, "file_name": name, **_size(chosen, index.folder / name)}
-            people += [
-                ({**image, "annotator": number}, _people(each.get("result") or [], image, where))
-                for number, each in enumerate(chosen)
-            ]
+            try:
+                found = _task(task, tasks + 1, index, where)
+            except (AttributeError, KeyError, TypeError) as error:  # a field of another kind, or missing
+                raise InputError(f"{where}: not as Label Studio exports it ({error!r}); export it again") from error
+            people += found
+            tasks, skipped = (tasks + 1, skipped) if found else (tasks, skipped + 1)
     if skipped:
         log.info("%s: %d tasks without annotation, left out", path, skipped)
     return _split_off_repeats(as_content(people, {}, str(path)))
@@ -68,9 +62,29 @@ def read_label_studio(path: Path, *, image_dir: Path | None = None) -> dict[str,
 
 def is_label_studio(content: Any) -> bool:
     """Whether the content of a JSON file is an export of Label Studio."""
-    return isinstance(content, list) and all(
-        isinstance(task, dict) and isinstance(task.get("annotations"), list) and "data" in task for task in content
+    return (
+        isinstance(content, list)
+        and len(content) > 0
+        and all(
+            isinstance(task, dict) and isinstance(task.get("annotations"), list) and "data" in task for task in content
+        )
     )
+
+
+def _task(
+    task: Mapping[str, Any], number: int, index: ImageIndex, where: str
+) -> list[tuple[dict[str, Any], list[Person]]]:
+    """The image and who is in it, for every annotation of a task that counts."""
+    chosen = [each for each in task["annotations"] if not each.get("was_cancelled")]
+    if not chosen:
+        return []
+    chosen.sort(key=lambda each: not each.get("ground_truth"))
+    name = _file_name(task, index, where)
+    image = {"id": number, "file_name": name, **_size(chosen, index.folder / name)}
+    return [
+        ({**image, "annotator": annotator}, _people(each.get("result") or [], image, where))
+        for annotator, each in enumerate(chosen)
+    ]
 
 
 def _file_name(task: Mapping[str, Any], index: ImageIndex, where: str) -> str:

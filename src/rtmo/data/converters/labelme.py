@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rtmo.data.coco_json import parse_json
-from rtmo.data.converters.image_index import ImageIndex, displayed_size
+from rtmo.data.converters.image_index import ImageIndex, displayed_size, visible_files
 from rtmo.data.converters.people import Box, Person, Point, as_content, enclosing_box, gather
 from rtmo.errors import InputError
 
@@ -30,7 +30,7 @@ def read_labelme(path: Path, *, image_dir: Path | None = None) -> dict[str, Any]
 
     Reference: https://github.com/wkentaro/labelme, its label files of version 5.
     """
-    files = [path] if path.is_file() else sorted(path.rglob("*.json"))
+    files = [path] if path.is_file() else visible_files(path, "*.json")
     index = ImageIndex(image_dir or (path.parent if path.is_file() else path))
     people: list[tuple[dict[str, Any], list[Person]]] = []
     other = 0
@@ -51,11 +51,15 @@ def read_labelme(path: Path, *, image_dir: Path | None = None) -> dict[str, Any]
 
 def is_labelme(content: Any) -> bool:
     """Whether the content of a JSON file is of labelme."""
-    return isinstance(content, dict) and isinstance(content.get("shapes"), list) and "imagePath" in content
+    return (
+        isinstance(content, dict)
+        and isinstance(content.get("shapes"), list)
+        and isinstance(content.get("imagePath"), str)
+    )
 
 
 def _image(content: Mapping[str, Any], file: Path, index: ImageIndex, number: int) -> dict[str, Any]:
-    beside = file.parent / str(content["imagePath"]).replace("\\", "/")  # imagePath is relative to the JSON file
+    beside = file.parent / content["imagePath"].replace("\\", "/")  # imagePath is relative to the JSON file
     if beside.is_file() and beside.resolve().is_relative_to(index.folder.resolve()):
         name = beside.resolve().relative_to(index.folder.resolve()).as_posix()
     else:
@@ -70,18 +74,20 @@ def _shapes(content: Mapping[str, Any], file: Path) -> tuple[list[Point], list[B
     points, boxes = [], []
     for shape in content["shapes"]:
         try:
-            label, group, corners = (
-                shape["label"],
-                shape.get("group_id"),
-                [(float(x), float(y)) for x, y in shape["points"]],
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{file}: a shape without label, or with points that are not x, y ({error})") from error
-        if shape.get("shape_type") == "point":
-            hidden = any(on for flag, on in (shape.get("flags") or {}).items() if flag.lower() in HIDDEN)
-            points.append(Point(label, *corners[0], 1 if hidden else 2, group))
-        elif shape.get("shape_type") == "rectangle":
-            boxes.append(enclosing_box(label, corners, group))
+            label, group, kind = str(shape["label"]), shape.get("group_id"), shape.get("shape_type")
+            if not isinstance(group, int | str | None):
+                raise TypeError(f"group_id {group!r}")
+            corners = [(float(x), float(y)) for x, y in shape["points"]]
+            if kind == "point":
+                (place,) = corners
+                hidden = any(on for flag, on in (shape.get("flags") or {}).items() if flag.lower() in HIDDEN)
+                points.append(Point(label, *place, 1 if hidden else 2, group))
+            elif kind == "rectangle":
+                boxes.append(enclosing_box(label, corners, group))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{file}: a shape without label, or with points that are not x, y ({error}); correct it in labelme"
+            ) from error
     return points, boxes
 
 

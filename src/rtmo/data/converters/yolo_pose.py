@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from rtmo.data.converters.image_index import displayed_size, is_image
+from rtmo.data.converters.image_index import displayed_size, is_image, visible_files
 from rtmo.errors import InputError
 from rtmo.skeletons import COCO17
 
@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 _TOLERANCE = 0.01  # rounding may take a coordinate outside 0..1 by so much, as Ultralytics allows
 _SPLITS = ("train", "val")
+_FAULTS_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def read_yolo_pose(path: Path, *, image_dir: Path | None = None) -> dict[str, An
         image_dir: What file names are relative to; None: the folder of data.yaml.
 
     Raises:
-        InputError: If something is missing or wrong, with file and line.
+        InputError: If something is missing or wrong, with file and line; of labels and images, the first ten.
 
     Reference: https://docs.ultralytics.com/datasets/pose.
     """
@@ -59,8 +60,13 @@ def read_yolo_pose(path: Path, *, image_dir: Path | None = None) -> dict[str, An
     folder = image_dir or file.parent
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
+    faults: list[str] = []
     for split, image_file in _images(file, fields):
-        height, width = displayed_size(image_file)
+        try:
+            height, width = displayed_size(image_file)
+        except InputError as error:
+            faults.append(str(error))
+            continue
         image = {
             "id": len(images) + 1,
             "file_name": Path(os.path.relpath(image_file, folder)).as_posix(),
@@ -69,8 +75,11 @@ def read_yolo_pose(path: Path, *, image_dir: Path | None = None) -> dict[str, An
             "split": split,
         }
         images.append(image)
-        for entry in _labels(image_file, layout, height, width):
+        for entry in _labels(image_file, layout, height, width, faults):
             annotations.append({"id": len(annotations) + 1, "image_id": image["id"], **entry})
+    _refuse(faults)
+    if not annotations:
+        raise InputError(f"{file}: no labels; those of {image_file} belong into {_label_file(image_file)}")
     categories: list[dict[str, Any]] = [
         {"id": number + 1, "name": name, "keypoints": layout.joints[number]} for number, name in layout.classes.items()
     ]
@@ -89,7 +98,8 @@ def find_data_yaml(path: Path) -> Path:
     """
     if path.is_file():
         return path
-    found = [file for file in sorted(path.rglob("*.y*ml")) if "kpt_shape" in file.read_text("utf-8", errors="replace")]
+    candidates = visible_files(path, "*.yaml", "*.yml")
+    found = [file for file in candidates if "kpt_shape" in file.read_text("utf-8", errors="replace")]
     if len(found) != 1:
         named = ", ".join(file.name for file in found) or "none"
         raise InputError(
@@ -119,7 +129,7 @@ def _layout(file: Path, fields: Mapping[str, Any]) -> _Layout:
     ):
         raise InputError(f"{file}: kpt_shape must be [number of keypoints, 2 or 3], got {shape!r}")
     count, numbers = shape
-    classes = _by_class(fields.get("names") or ["object"])
+    classes = _by_class(file, "names", fields.get("names") or ["object"])
     mirrored = fields.get("flip_idx") or None
     if mirrored is not None and not _is_mirror(mirrored, count):
         raise InputError(
@@ -129,8 +139,10 @@ def _layout(file: Path, fields: Mapping[str, Any]) -> _Layout:
     named = fields.get("kpt_names")
     if named:
         same_for_all = isinstance(named, list) and all(isinstance(name, str) for name in named)
-        by_class = dict.fromkeys(classes, named) if same_for_all else _by_class(named)
-        joints = {number: [str(joint) for joint in names] for number, names in by_class.items()}
+        by_class = dict.fromkeys(classes, named) if same_for_all else _by_class(file, "kpt_names", named)
+        joints = {
+            number: [str(joint) for joint in names] for number, names in by_class.items() if isinstance(names, list)
+        }
     elif mirrored == list(COCO17.flip_indices):
         log.info("%s: 17 keypoints with the flip_idx of COCO and no names: taken for COCO's", file)
         joints = {number: list(COCO17.joints) for number in classes}
@@ -147,13 +159,17 @@ def _layout(file: Path, fields: Mapping[str, Any]) -> _Layout:
 
 def _is_mirror(flip_idx: Any, count: int) -> bool:
     """Whether each keypoint has a partner that has it as partner, or none."""
-    if not isinstance(flip_idx, list) or set(flip_idx) != set(range(count)) or len(flip_idx) != count:
+    if not isinstance(flip_idx, list) or len(flip_idx) != count or not all(place in flip_idx for place in range(count)):
         return False
     return all(flip_idx[partner] == place for place, partner in enumerate(flip_idx))
 
 
-def _by_class(named: Any) -> dict[int, Any]:
-    return dict(named) if isinstance(named, Mapping) else dict(enumerate(named))
+def _by_class(file: Path, field: str, named: Any) -> dict[int, Any]:
+    if isinstance(named, Mapping):
+        return dict(named)
+    if isinstance(named, list):
+        return dict(enumerate(named))
+    raise InputError(f"{file}: {field} must be a list, or say for each class what it is; got {named!r}")
 
 
 def _images(file: Path, fields: Mapping[str, Any]) -> Iterator[tuple[str | None, Path]]:
@@ -189,11 +205,10 @@ def _listed(file: Path, split: str, given: Any, bases: Sequence[Path]) -> list[P
         if place is None:
             raise InputError(f"{file}: {split}: there is no {trials[0]}; correct it, or path")
         if place.is_dir():
-            images += [each for each in sorted(place.rglob("*")) if is_image(each.name)]
+            images += [each for each in visible_files(place, "*") if is_image(each.name)]
             _check_orphans(place, images)
         elif place.suffix == ".txt":
-            lines = [line.strip() for line in place.read_text(encoding="utf-8").splitlines()]
-            images += [_in_list(place, number, line, bases) for number, line in enumerate(lines, 1) if line]
+            images += [_in_list(place, number, line, bases) for number, line in _lines(place)]
         else:
             images.append(place)
     if not images:
@@ -212,7 +227,7 @@ def _check_orphans(folder: Path, images: Sequence[Path]) -> None:
     """Refuses label files whose image is missing."""
     expected = {_label_file(image) for image in images}
     labels = _label_file(folder / "x").parent
-    for file in sorted(labels.rglob("*.txt")) if labels.is_dir() else ():
+    for file in visible_files(labels, "*.txt") if labels.is_dir() else ():
         if file not in expected and file.name != "classes.txt" and labels != folder:
             raise InputError(f"{file}: there is no image {file.stem}.* in {folder} for it; add it or remove the file")
 
@@ -226,13 +241,37 @@ def _label_file(image: Path) -> Path:
     return Path(*parts)
 
 
-def _labels(image: Path, layout: _Layout, height: int, width: int) -> Iterator[dict[str, Any]]:
+def _refuse(faults: Sequence[str]) -> None:
+    """One message of all that is wrong, so that it can be corrected at once."""
+    if faults:
+        more = [f"and {len(faults) - _FAULTS_NAMED} more"] if len(faults) > _FAULTS_NAMED else []
+        raise InputError("\n".join([*faults[:_FAULTS_NAMED], *more]))
+
+
+def _labels(image: Path, layout: _Layout, height: int, width: int, faults: list[str]) -> Iterator[dict[str, Any]]:
+    """The people of an image; what is wrong with lines is noted."""
     file = _label_file(image)
     if not file.is_file():
         return
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
-        if line.strip():
+    try:
+        lines = list(_lines(file))
+    except InputError as error:
+        faults.append(str(error))
+        return
+    for number, line in lines:
+        try:
             yield _person(line.split(), f"{file}, line {number}", layout, height, width)
+        except InputError as error:
+            faults.append(str(error))
+
+
+def _lines(file: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a text file that are not empty, counted from 1."""
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()  # Windows editors put a mark in front
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file}: not text in UTF-8 ({error}); save it as UTF-8") from error
+    yield from ((number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip())
 
 
 def _person(words: Sequence[str], where: str, layout: _Layout, height: int, width: int) -> dict[str, Any]:

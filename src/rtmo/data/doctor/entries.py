@@ -7,7 +7,7 @@ from typing import Any
 from rtmo.data.coco_json import RawAnnotations
 from rtmo.data.doctor.findings import Findings
 from rtmo.data.doctor.images import has_name
-from rtmo.data.doctor.values import whole_number
+from rtmo.data.values import whole_number
 from rtmo.skeletons import KeypointSet
 
 Entry = dict[str, Any]
@@ -74,7 +74,7 @@ def joints_of_categories(
         if not counts[entry["id"]]:
             found.add("category_empty", label)
         names = named[entry["id"]]
-        if with_joints and not names:
+        if with_joints and not names and counts[entry["id"]]:
             found.add("category_without_joints", f"{label}: {counts[entry['id']]} annotations are not read")
         if names and not set(names) & set(skeleton.joints):
             found.add("joints_foreign", f"{label}: {_short(list(names))}, not in {skeleton.name}")

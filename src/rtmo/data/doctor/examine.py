@@ -12,7 +12,7 @@ from rtmo.data.doctor.findings import Finding, Findings
 from rtmo.data.doctor.images import ImageFile, has_name, has_size_of, report_images, said_size
 from rtmo.data.doctor.people import People, read_people, report_people
 from rtmo.data.doctor.sides import mixed, pair_sides, reversed_share
-from rtmo.data.doctor.values import whole_number
+from rtmo.data.values import whole_number
 from rtmo.skeletons import KeypointSet
 
 

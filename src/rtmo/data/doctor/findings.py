@@ -99,6 +99,7 @@ RULES: dict[str, Rule] = {
     "sides_reversed": Rule("warning", "left and right may be swapped throughout", "look with preview"),
     "sides_mixed": Rule("warning", "left and right may be swapped in some pairs", "look with preview"),
     # no faults
+    "areas_absent": Rule("info", "no areas; training takes 0.53 of the box", "none needed: many formats have none"),
     "images_without_people": Rule("info", "images without people", "none needed: they are negatives, see drop_empty"),
 }
 

@@ -12,8 +12,8 @@ from typing import Any, Literal
 from rtmo.data.coco_json import RawAnnotations
 from rtmo.data.converters.image_index import displayed_size, is_turned, stored_size
 from rtmo.data.doctor.findings import Findings
-from rtmo.data.doctor.values import whole_number
 from rtmo.data.image_file import check_complete, read_image
+from rtmo.data.values import whole_number
 from rtmo.errors import InputError
 
 Depth = Literal["decode", "header", "none"]
@@ -118,7 +118,7 @@ def said_size(entry: dict[str, Any]) -> tuple[int, int] | None:
 def has_size_of(entry: dict[str, Any], file: ImageFile) -> bool:
     """Whether an entry says nothing of the size, or what the file says."""
     said = entry.get("height"), entry.get("width")
-    return not all(said) or file.size is None or said == file.size
+    return not all(said) or file.size is None or (said == file.size and said_size(entry) is not None)
 
 
 def turned_image(raw: RawAnnotations) -> Path | None:

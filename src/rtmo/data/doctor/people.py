@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 
 from rtmo.data.doctor.entries import Entry, place
 from rtmo.data.doctor.findings import Findings
-from rtmo.data.doctor.values import are_numbers, read_number
+from rtmo.data.values import are_numbers, read_number
 
 # Annotators click beside edges, and files count pixels from 0 or 1: what is off by less is no fault.
 OUTSIDE = 1.0  # px, joints beyond the image
@@ -116,7 +116,8 @@ def report_people(people: People, joints: Sequence[str], images: Mapping[int, En
     note("visibility_flag", odd.any(1), lambda row: f"visibility {_plain(flags[row][odd[row]])[0]}")
     note("area_negative", people.area < 0, lambda row: f"area {people.area[row]:g}")
     lacks_area = (np.isnan(people.area) | (people.area == 0)) & labeled.any(1)
-    note("area_missing", lacks_area, lambda row: f"area {people.entries[row].get('area')}")
+    kind = "area_missing" if (people.area > 0).any() else "areas_absent"
+    note(kind, lacks_area, lambda row: f"area {people.entries[row].get('area')}")
     outside = labeled & ((points < -OUTSIDE) | (points > people.sizes[:, None] + OUTSIDE)).any(-1)
     note("joints_outside", outside.any(1), lambda row: f"{joint(row, outside)}, {box(row)}")
     astray = labeled & ~outside & _outside_box(people)

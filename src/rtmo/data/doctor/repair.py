@@ -14,7 +14,7 @@ from rtmo.data.doctor.entries import Entry, names_joints
 from rtmo.data.doctor.examine import DataSet
 from rtmo.data.doctor.images import has_name, said_size
 from rtmo.data.doctor.people import OUTSIDE, usable_outline
-from rtmo.data.doctor.values import are_numbers, read_number, read_numbers, whole_number
+from rtmo.data.values import are_numbers, read_number, read_numbers, whole_number
 from rtmo.errors import InputError
 
 _MARGIN = 0.1  # of its side, by which the box of the joints of a person is grown on each side
