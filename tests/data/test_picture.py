@@ -71,7 +71,8 @@ def test_mirroring_is_opencvs(noise):
 @pytest.mark.parametrize("matrix", [TURN, [[6, 0, 10], [0, 6, 20]]])  # when it grows, its edges fade over some pixels
 def test_warping_is_opencvs(noise, matrix):
     expected = cv2.warpAffine(NOISE, np.array(matrix, dtype=float), (500, 400), borderValue=(114, 114, 114))
-    np.testing.assert_array_equal(pixels(noise.warped(np.array(matrix, dtype=float), (400, 500))), expected)
+    warped = pixels(noise.warped(np.array(matrix, dtype=float), (400, 500)))
+    np.testing.assert_allclose(warped.astype(int), expected, atol=1)  # four channels are rounded otherwise than three
 
 
 def test_what_was_cut_off_does_not_come_back_by_a_turn():
