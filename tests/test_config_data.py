@@ -42,6 +42,12 @@ def test_streaming_keeps_all_of_a_data_set_but_its_files():
     assert shards["train"]["ratios"] == files["train"]["ratios"]
 
 
+def test_streaming_a_set_that_is_in_two_places():
+    data = expanded("data=coco", "data.val=${data.train}", *STREAMING)["data"]
+    assert data["val"] == data["train"]
+    assert data["val"]["name"] == "coco_train2017"
+
+
 def test_files_need_not_be_named_if_they_are_not_read():
     assert expanded("data=custom", "skeleton=coco17", *STREAMING)["data"]["train"]["name"] == "train"
 
@@ -55,6 +61,8 @@ def test_files_need_not_be_named_if_they_are_not_read():
             r"data\.sources: .*coco_tran\.yaml; did you mean 'coco_train'",
         ),
         (["data.val_sources=[crowdpose]"], r"data\.val_sources: .*crowdpose\.yaml; did you mean 'crowdpose_"),
+        (["data.val_sources=crowdpose_test"], r"data\.val_sources: expected a list of names, .* got crowdpose_test"),
+        (["data=mixture", "data.sources=[coco_train]"], r"data\.sources: expected ratios by name, .*\['coco_train'\]"),
         (["data=coco", "data.sources={coco_train: 1}"], "sources"),
         (["data=coco", "data.streaming=true"], "data.streaming=true needs data.shards=..."),
         (["data=coco", "data.shards=set"], "data.shards=set is not read; add data.streaming=true"),

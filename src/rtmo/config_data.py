@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from rtmo.errors import InputError
 from rtmo.skeletons import KEYPOINT_SETS
 from rtmo.targets import did_you_mean, locate
 
-_FOLDER = "rtmo.data.folder.FolderPose"  # by name: whoever has no folder need not import what reads it
+# By name: whoever has none of them need not import what reads them.
+_FOLDER, _SHARDS = "rtmo.data.folder.FolderPose", "rtmo.data.shards.ShardedImages"
 
 
 def expand(cfg: DictConfig, source_dir: Path) -> None:
@@ -35,9 +36,13 @@ def expand(cfg: DictConfig, source_dir: Path) -> None:
         if OmegaConf.is_missing(cfg.data, "sources"):
             raise InputError("data.sources: has no value; give data.sources='{coco_train: 1, crowdpose_trainval: 0.5}'")
         if (ratios := cfg.data.pop("sources", None)) is not None:
+            if not isinstance(ratios, DictConfig):
+                raise InputError(f"data.sources: expected ratios by name, {{coco_train: 1, ...}}, got {ratios}")
             cfg.data.train.sources = _sources(source_dir, ratios, "data.sources", cfg.data.train.get("sources"))
             cfg.data.train.ratios = ratios
         if names := cfg.data.pop("val_sources", ()):
+            if not isinstance(names, ListConfig):
+                raise InputError(f"data.val_sources: expected a list of names, [crowdpose_test, ...], got {names}")
             cfg.data.more_val = _sources(source_dir, names, "data.val_sources", cfg.data.get("more_val"))
         if "root" in cfg.data:
             _write_out_folder(cfg.data)
@@ -83,9 +88,11 @@ def _stream(data: DictConfig) -> None:
     if options["shards"] is None:
         raise InputError("data.streaming=true needs data.shards=..., the folder or address of a shard set")
     for key, node in data_sets(data):
+        if node["_target_"] == _SHARDS:
+            continue  # done already, where one is another: data.val: ${data.train}
         for name in files_of(node, key) & set(node):
             del node[name]
-        node["_target_"] = "rtmo.data.shards.ShardedImages"
+        node["_target_"] = _SHARDS
         node["shards"], node["cache_dir"] = options["shards"], options["shards_cache"]
         node["cache_gb"] = options["shards_cache_gb"]
 

@@ -1,16 +1,21 @@
+import gc
 import json
 import logging
 import multiprocessing
+from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from sources import NoiseSource, published
+from sources import NoiseSource, published, spotted
 from torch.utils.data import DataLoader, Dataset
 
 from rtmo.data.coco_pose import CocoPose
 from rtmo.data.datamodule import PoseDataModule
 from rtmo.data.image_cache import ImageCache
+from rtmo.data.image_file import ImageFile
+from rtmo.data.picture import Picture, StoredImage
 from rtmo.errors import InputError
 from rtmo.phases import Phases
 from rtmo.skeletons import COCO17
@@ -140,6 +145,67 @@ def test_reduced_images_are_kept_apart(source, tmp_path):
     assert len(cache) == 24
 
 
+def test_a_file_that_comes_whole_at_every_scale_takes_memory_once(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+    file = tmp_path / "noise.png"
+    cv2.imwrite(str(file), noise)
+    image = ImageFile(file, SIZE, False, tmp_path / "people.json")
+    cache = cache_of(1)
+    for scale in (2, 1, 4):
+        np.testing.assert_array_equal(cache.read(image, 3, scale), noise)
+    assert len(cache) == 1
+    file.unlink()
+    for scale in (1, 2, 4):
+        np.testing.assert_array_equal(cache.read(image, 3, scale), noise)
+
+
+class Decoded(StoredImage):
+    """An image whose pixels a function makes."""
+
+    image_size = SIZE
+
+    def __init__(self, decode):
+        self.decode = decode
+
+    def read(self, reduction=1):
+        return self.decode()
+
+
+def test_an_image_whose_worker_died_is_decoded():
+    class Dying(np.ndarray):
+        def ravel(self, order="C"):
+            raise KeyboardInterrupt
+
+    cache, pixels = cache_of(2), np.full((*SIZE, 3), 7, dtype=np.uint8)
+    with pytest.raises(KeyboardInterrupt):
+        cache.read(Decoded(lambda: pixels.view(Dying)), 0, 1)
+    for _ in range(2):
+        assert cache.read(Decoded(lambda: pixels), 0, 1) is pixels
+        np.testing.assert_array_equal(cache.read(Decoded(lambda: pixels + 1), 1, 1), pixels + 1)
+    assert len(cache) == 1
+
+
+def test_an_image_that_two_decode_at_once_takes_memory_once():
+    cache, pixels = cache_of(2), np.full((*SIZE, 3), 7, dtype=np.uint8)
+    empty = cache.used_bytes
+    cache.read(Decoded(lambda: cache.read(Decoded(lambda: pixels), 0, 1)), 0, 1)
+    assert cache.used_bytes == empty + PIXELS + 16
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="Linux tells it")
+def test_its_memory_goes_with_it():
+    def files():
+        gc.collect()
+        links = (link for link in Path("/proc/self/fd").iterdir() if link.is_symlink())
+        return sum("rtmo_image_cache" in str(link.readlink()) for link in links)
+
+    before = files()
+    cache = cache_of(2)
+    assert files() > before
+    del cache
+    assert files() == before
+
+
 def test_what_is_in_the_cache_cannot_be_overwritten(source):
     cache = cache_of(8)
     for _ in range(2):
@@ -151,6 +217,9 @@ def test_what_is_in_the_cache_cannot_be_overwritten(source):
 def test_images_that_are_loaded_at_once_are_not_kept():
     cache, sample = cache_of(1), NoiseSource().load_undrawn(1)
     assert cache.keep(sample, 1) is sample
+    size = sample.image_size
+    mosaic = replace(sample, image=Picture.overlay([Picture.of(spotted((5, 5), (9, 9))), Picture.of(sample)], size))
+    assert cache.keep(mosaic, 1) is mosaic
 
 
 def test_more_than_the_machine_has_is_refused():

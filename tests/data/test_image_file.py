@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rtmo.data.image_file import check_complete, read_image, read_size
+from rtmo.data.image_file import ImageFile, check_complete, read_image, read_size
 from rtmo.errors import InputError
 
 EXIF_TURNED = bytes.fromhex("ffe10022457869660000") + bytes.fromhex(
@@ -108,3 +108,18 @@ def test_other_formats_are_read_whole(tmp_path):
     file = tmp_path / "named.jpg"  # what it is, its bytes say
     file.write_bytes(cv2.imencode(".png", np.zeros((30, 50, 3), dtype=np.uint8))[1].tobytes())
     assert read_image(file, reduction=4).shape == (30, 50, 3)
+
+
+@pytest.mark.parametrize("reduction", [1, 2, 4])
+def test_an_image_of_another_size_is_named_at_every_scale(jpeg, tmp_path, reduction):
+    for size in ((15, 25), (60, 100)):
+        with pytest.raises(InputError, match=rf"30 x 50 px, but \S*people\.json says {size[0]} x {size[1]}"):
+            ImageFile(jpeg, size, False, tmp_path / "people.json").read(reduction)
+
+
+@pytest.mark.parametrize(("depth", "channels"), [(np.uint8, 1), (np.uint8, 4), (np.uint16, 1), (np.uint16, 3)])
+def test_grey_deep_and_transparent_images_become_bgr(tmp_path, depth, channels):
+    file = tmp_path / "image.png"
+    cv2.imwrite(str(file), np.full((3, 5, channels), 200 * (np.iinfo(depth).max // 255), dtype=depth))
+    assert read_image(file).dtype == np.uint8
+    np.testing.assert_array_equal(read_image(file), np.full((3, 5, 3), 200))

@@ -57,6 +57,10 @@ def test_an_epoch_shows_the_share_of_each_source():
     assert {image_id // 10 for image_id in ids} == {10, 20}
 
 
+def test_a_source_gives_one_image_at_least():
+    assert len(of_epoch(mixture(ratios={"large": 1.0, "small": 0.01}), seed=0)) == 7
+
+
 def test_undrawn_images_are_those_of_the_source():
     class Undrawn(Numbered):
         def load_undrawn(self, index, with_ignore_mask=False):
@@ -154,7 +158,9 @@ def test_the_log_says_how_much_of_each_source(caplog):
     ({"ratios": {"large": 1.0}}, "must name the same data sets"),
     ({"ratios": {"large": 1.0, "small": 1.5}}, "ratios.small must be above 0 and at most 1, got 1.5"),
     ({"light": ["other"]}, "light must name some of the sources"),
-        ({"light": []}, "light must name some of the sources"),
+    ({"light": []}, "light must name some of the sources"),
+    ({"sources": {"large": None, "small": None}}, r"no source remains of \['large', 'small'\]"),
+    ({"sources": {}, "ratios": {}}, "no source remains"),
 ])  # fmt: skip
 def test_what_cannot_be_used_is_named(options, message):
     with pytest.raises(InputError, match=message):

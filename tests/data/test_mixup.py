@@ -48,6 +48,14 @@ def test_the_other_image_is_padded_with_grey():
     assert (result.image[96:] == 57).all()
 
 
+def test_ignored_is_what_either_image_ignores():
+    first, second = (
+        spotted(*spots, size=(128, 128), ignore=True) for spots in (((9, 9), (30, 30)), ((70, 70), (99, 99)))
+    )
+    result = mixup().apply(first, second, MixUpParams(**PLAIN))
+    np.testing.assert_array_equal(result.ignore_mask, first.ignore_mask | second.ignore_mask)
+
+
 def test_a_lone_image_is_not_mixed():
     sample = grey()
     empty = grey().select(np.array([False]))

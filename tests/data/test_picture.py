@@ -68,9 +68,20 @@ def test_mirroring_is_opencvs(noise):
     np.testing.assert_array_equal(pixels(noise.mirrored()), cv2.flip(NOISE, 1))
 
 
-def test_warping_is_opencvs(noise):
-    expected = cv2.warpAffine(NOISE, TURN, (90, 70), borderValue=(114, 114, 114))
-    np.testing.assert_array_equal(pixels(noise.warped(TURN, (70, 90))), expected)
+@pytest.mark.parametrize("matrix", [TURN, [[6, 0, 10], [0, 6, 20]]])  # when it grows, its edges fade over some pixels
+def test_warping_is_opencvs(noise, matrix):
+    expected = cv2.warpAffine(NOISE, np.array(matrix, dtype=float), (500, 400), borderValue=(114, 114, 114))
+    warped = pixels(noise.warped(np.array(matrix, dtype=float), (400, 500)))
+    np.testing.assert_allclose(warped.astype(int), expected, atol=1)  # four channels are rounded otherwise than three
+
+
+def test_what_was_cut_off_does_not_come_back_by_a_turn():
+    white = Picture.showing(ArrayImage(np.full((60, 80, 3), 255, dtype=np.uint8))).placed(-40, 0, (60, 80))
+    turn = np.array([[0.8, -0.6, 40.0], [0.6, 0.8, 0.0]])
+    expected = cv2.warpAffine(pixels(white), turn, (110, 110), borderValue=(114, 114, 114))
+    assert (
+        np.abs(pixels(white.warped(turn, (110, 110))).astype(int) - expected) > 100
+    ).mean() < 0.01  # edges, which fade there
 
 
 def test_a_turned_picture_is_cut_off_where_it_ended(noise):
@@ -82,10 +93,12 @@ def test_a_turned_picture_is_cut_off_where_it_ended(noise):
 
 
 def test_tiles_that_meet_leave_no_grey_between_them():
-    white = ArrayImage(np.full((64, 64, 3), 255, dtype=np.uint8))
+    white = Picture.showing(ArrayImage(np.full((64, 64, 3), 255, dtype=np.uint8)), np.ones((64, 64), dtype=bool))
     corners = [(0, 0), (64, 0), (0, 64), (64, 64)]
-    canvas = Picture.overlay([Picture.showing(white).placed(x, y, (128, 128)) for x, y in corners], (128, 128))
-    assert (pixels(canvas.warped(TURN, (128, 128)))[40:90, 40:90] == 255).all()
+    canvas = Picture.overlay([white.placed(x, y, (128, 128)) for x, y in corners], (128, 128))
+    image, ignored = canvas.warped(TURN, (128, 128)).draw()
+    assert (image[40:90, 40:90] == 255).all()
+    assert ignored[40:90, 40:90].all()
 
 
 def test_the_ignore_mask_moves_along():
@@ -115,6 +128,12 @@ def test_no_more_pixels_are_read_than_can_be_seen(scale, reduction):
     Picture.showing(image).warped(np.array([[scale, 0, 0], [0, scale, 0]]), (96, 96)).draw()
     Picture.showing(image).warped(np.array([[0, scale, 0], [-scale / 2, 0, 90]]), (96, 96)).draw()
     assert image.read_at == [reduction, reduction]
+
+
+def test_a_turn_does_not_make_an_image_smaller():
+    image = Watched((60, 80))
+    Picture.showing(image).warped(0.6 * np.array([[0.8, -0.6, 50], [0.6, 0.8, 0]]), (96, 96)).draw()
+    assert image.read_at == [1]
 
 
 def middle(image):

@@ -4,6 +4,7 @@ import logging
 import mmap
 import os
 import tempfile
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -29,14 +30,15 @@ _WORD = np.dtype(np.int64).itemsize
 
 
 class ImageCache:
-    """Keeps what was decoded until it is full, and for as long as the process lives that made it.
+    """Keeps what was decoded until it is full.
 
     Whichever worker decodes an image first puts it there, for all of them and for all epochs. Nothing is thrown out: of
     a set larger than the cache, the same part is always decoded anew. Pixels are those that were decoded, so that
     samples do not depend on it.
 
     The memory is an anonymous file that exists in memory only. It takes what is filled, not more than the limit; it
-    is no part of /dev/shm, whose size does not matter; and it goes when the last process does, however that ends.
+    is no part of /dev/shm, whose size does not matter; and it goes with the last cache that shows it, or with the last
+    process, however that ends.
 
     Args:
         num_images: How many there are.
@@ -65,6 +67,7 @@ class ImageCache:
         log.info("cache: up to %.1f GB of decoded images, shared by all loader workers", self._max_bytes / 1e9)
 
     def _map(self) -> None:
+        weakref.finalize(self, os.close, self._file)  # else a process that trains twice keeps the first one's images
         self._memory = mmap.mmap(self._file, self._max_bytes)
         words = np.frombuffer(self._memory, np.int64, 2 + self._table_size)
         self._header, self._offsets = words[:2], words[2:]
@@ -80,8 +83,8 @@ class ImageCache:
         self._map()
 
     def __len__(self) -> int:
-        """The number of images, each counted once a scale."""
-        return int((self._offsets > 0).sum())
+        """The number of images, those of another scale counted apart."""
+        return len(np.unique(self._offsets[self._offsets > 0]))
 
     @property
     def used_bytes(self) -> int:
@@ -104,13 +107,17 @@ class ImageCache:
 
     def read(self, image: StoredImage, index: int, scale: int) -> UInt8[np.ndarray, "h w 3"]:
         """The pixels of an image, from here or else from where it is stored."""
-        place = len(_LEVELS) * index + _LEVELS.index(scale)
+        first = len(_LEVELS) * index
+        place = first + _LEVELS.index(scale)
         offset = int(self._offsets[place])
         if offset > 0:
             return self._pixels_at(offset)
         pixels = image.read(scale)
-        if offset == _ABSENT and not self._header[_IS_FULL]:
-            self._put(pixels, place)
+        own = first if pixels.shape[:2] == image.image_size else place
+        if self._offsets[own] == _ABSENT and not self._header[_IS_FULL]:
+            self._put(pixels, own)
+        if own != place:  # a file that comes whole at every scale is kept once
+            self._offsets[place] = max(int(self._offsets[own]), _ABSENT)
         return pixels
 
     def _pixels_at(self, offset: int) -> UInt8[np.ndarray, "h w 3"]:

@@ -53,12 +53,14 @@ class ImageFile(StoredImage):
         """See ``StoredImage``.
 
         Raises:
-            InputError: If the image is damaged or not of the size that its annotation says.
+            InputError: If the image is damaged or not of the size that its annotation says; a difference of less than
+                ``reduction`` does not show in a reduced image.
         """
         pixels = read_image(self.file, self.displayed, reduction)
         height, width = self.image_size
-        if pixels.shape[:2] not in ((height, width), (-(-height // reduction), -(-width // reduction))):
-            found = read_size(self.file, self.displayed)
+        is_reduced = pixels.shape[:2] == (-(-height // reduction), -(-width // reduction))
+        # What has the size of the whole may also be half of an image twice as large.
+        if not is_reduced and (found := read_size(self.file, self.displayed)) != self.image_size:
             raise InputError(
                 f"{self.file}: {found[0]} x {found[1]} px, but {self.annotation_file} says {height} x {width} "
                 f"(height x width, {'after' if self.displayed else 'before'} any EXIF rotation); correct either"

@@ -40,10 +40,12 @@ class Mixture(PoseSource):
         light: Sequence[str] | None = None,
     ) -> None:
         chosen = {key: source for key, source in sources.items() if source is not None}
-        if not sources or sources.keys() != ratios.keys():
+        if sources.keys() != ratios.keys():
             raise InputError(
                 f"{name}: sources and ratios must name the same data sets, got {list(sources)} and {list(ratios)}"
             )
+        if not chosen:
+            raise InputError(f"{name}: no source remains of {list(sources)}; give one at least")
         if light is not None and (not light or set(light) - chosen.keys()):
             raise InputError(f"{name}: light must name some of the sources {list(chosen)}, got {list(light)}")
         for key, ratio in ratios.items():

@@ -62,7 +62,7 @@ class Tile:
         matrix: Pixels of the image to pixels of the picture.
         window: The part of the image that shows: left, top, right and bottom edge, px of the image.
         fades: Whether the outermost pixels fade into the grey, as those of ``cv2.warpAffine`` do, or end sharp, as
-            those of ``cv2.resize`` do.
+            those of ``cv2.resize`` do. What is cut off ends sharp.
         ignore_mask: Of the whole image.
     """
 
@@ -102,7 +102,8 @@ class Tile:
         (x1, x2), (y1, y2) = sorted(((left - x) / a, (right - x) / a)), sorted(((top - y) / d, (bottom - y) / d))
         own = self.window
         window = (max(own[0], x1), max(own[1], y1), min(own[2], x2), min(own[3], y2))
-        return replace(self, matrix=then(matrix, self.matrix), window=window)
+        moved = replace(self, matrix=then(matrix, self.matrix), window=window)
+        return replace(moved, fades=False) if moved.fades and not moved.is_whole else moved
 
     def outline(self, margin: float = 0.0) -> Float64[np.ndarray, "4 2"]:
         """Corners of the window on the picture, px, in order around it.
@@ -173,7 +174,7 @@ class Picture(Undrawn):
         """As ``cv2.warpAffine`` with grey around the image."""
         picture = self._upright()
         alone = len(picture.tiles) == 1
-        tiles = tuple(replace(tile, fades=alone and tile.is_whole) for tile in picture.tiles)
+        tiles = tuple(replace(tile, fades=alone) for tile in picture.tiles)
         return replace(picture, tiles=tiles)._moved(matrix, image_size)
 
     def _upright(self) -> "Picture":

@@ -1,0 +1,109 @@
+from functools import partial
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from rtmo.evaluation.coco import CocoKeypointAP
+from rtmo.losses.criterion import Criterion
+from rtmo.models.rtmo import RTMO
+from rtmo.phases import Phases
+from rtmo.skeletons import COCO17
+from rtmo.training.module import PoseModule
+from rtmo.types import Batch, Poses, Targets
+
+POINTS = np.random.default_rng(0).uniform(20, 80, (17, 2))
+WARP = torch.tensor([[0.5, 0.0, 7.0], [0.0, 0.5, 3.0]])
+
+
+class Source:
+    """One image, number 4, with one person."""
+
+    skeleton = COCO17
+
+    def __init__(self, points):
+        self.points = points
+
+    def ground_truth(self):
+        flat = np.column_stack([self.points, np.full(17, 2)]).ravel().tolist()
+        person = {"id": 1, "image_id": 4, "category_id": 1, "keypoints": flat, "bbox": [10, 10, 80, 80], "area": 6400}
+        return {"images": [{"id": 4}], "annotations": [person], "categories": [{"id": 1}]}
+
+
+class Finder(RTMO):
+    """Finds one person where it is told, given in px of the original image."""
+
+    def __init__(self):
+        nn.Module.__init__(self)
+        self.points = POINTS
+
+    def forward(self, images):
+        return images
+
+    def decode(self, outputs, score_thr, nms_thr):
+        points = torch.tensor(self.points).float() @ WARP[:, :2].T + WARP[:, 2]
+        return [Poses(torch.zeros(1, 4), torch.ones(1), points[None], torch.ones(1, 17)) for _ in outputs]
+
+
+class Silent(Criterion):
+    """Not asked in validation."""
+
+    def __init__(self):
+        nn.Module.__init__(self)
+
+
+class Doubled(CocoKeypointAP):
+    """Has a figure that others have not."""
+
+    def compute(self):
+        figures = super().compute()
+        return {**figures, "double": 2 * figures["AP"]}
+
+
+@pytest.fixture
+def validate(monkeypatch):
+    """Validates a network on two data sets, in which the same number is the name of different images."""
+    module = PoseModule(
+        model=Finder(),
+        criterion=Silent(),
+        optimizer=torch.optim.AdamW,
+        schedule=torch.optim.lr_scheduler.LinearLR,
+        metric=partial(Doubled, skeleton=COCO17),
+        phases=Phases(),
+        lr_factors={},
+    )
+    data = SimpleNamespace(val_source=Source(POINTS), more_val={"mirrored": Source(100 - POINTS)})
+    monkeypatch.setattr(PoseModule, "trainer", SimpleNamespace(datamodule=data))
+    logged = {}
+    monkeypatch.setattr(module, "log_dict", logged.update)
+    monkeypatch.setattr(module, "log", lambda name, value, **_: logged.update({name: value}))
+    empty, flags = torch.zeros(1, 1, 4), torch.zeros(1, 1, 17, dtype=torch.bool)
+    targets = Targets(empty, torch.zeros(1, 1, 17, 2), flags.byte(), flags, empty[..., 0], flags[..., 0])
+    batch = Batch(torch.zeros(1, 3, 32, 32), targets, None, [4], WARP[None], torch.tensor([[100, 100]]))
+
+    def run(points):
+        module.model.points = points
+        module.on_validation_epoch_start()
+        for number in range(2):
+            module.validation_step(batch, 0, number)
+        module.on_validation_epoch_end()
+        return {name: float(value) for name, value in logged.items()}
+
+    return run
+
+
+def test_every_data_set_has_figures_of_its_own(validate):
+    scores = validate(POINTS)
+    assert scores["val/AP"] == pytest.approx(1)
+    assert scores["val/mirrored/AP"] < 0.5
+    assert scores["val/double"] == pytest.approx(2)  # the metric of the config is for the first
+    assert "val/mirrored/double" not in scores
+
+
+def test_every_validation_begins_anew(validate):
+    assert validate(100 - POINTS)["val/AP"] < 0.5
+    scores = validate(POINTS)
+    assert scores["val/AP"] == pytest.approx(1)
+    assert scores["val/mirrored/AP"] < 0.5
