@@ -12,10 +12,9 @@ import subprocess
 from pathlib import Path
 
 from rtmo import config
-from rtmo.benchmark.data import KEYS, fill_cache, run_samples
+from rtmo.benchmark.data import KEYS, make_datasets, run_samples
 from rtmo.data.pipeline import TrainDataset
 from rtmo.data.process import prepare_process
-from rtmo.phases import Phases
 from rtmo.skeletons import COCO17
 from rtmo.targets import build
 
@@ -68,18 +67,8 @@ def our_datasets(coco: Path) -> dict[str, TrainDataset]:
     plain = config.validate(cfg, "benchmark_data", KEYS)
     source = build(plain["data"]["train"], "data.train", COCO17)
     augment = {name: build(plain["augment"][name], f"augment.{name}", COCO17) for name in ("main", "light")}
-    return {
-        name: TrainDataset(
-            source=source,
-            image_size=SIZE,
-            augment=augment,
-            phases=Phases(),
-            max_epochs=1000,
-            seed=0,
-            cache=fill_cache(source, gigabytes) if gigabytes else None,
-        )
-        for name, gigabytes in (("ours", 0), ("ours, cached", 2))
-    }
+    ours, cached = make_datasets(source, augment, plain).values()
+    return {"ours": ours, "ours, cached": cached}
 
 
 if __name__ == "__main__":

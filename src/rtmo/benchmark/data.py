@@ -53,18 +53,7 @@ def main(cfg: dict[str, Any]) -> None:
     skeleton = keypoint_set(cfg["skeleton"])
     source = FirstImages(build(cfg["data"]["train"], "data.train", skeleton), cfg["images"])
     augment = {name: build(cfg["augment"][name] or {}, f"augment.{name}", skeleton) for name in FIRST_EPOCH}
-    datasets = {
-        kept: TrainDataset(
-            source=source,
-            image_size=cfg["image_size"],
-            augment=augment,
-            phases=Phases(refine_start=0.5, light_start=0.5),
-            max_epochs=EPOCHS,
-            seed=cfg["seed"],
-            cache=fill_cache(source, cfg["cache_gb"]) if kept == "cache" else None,
-        )
-        for kept in ("no cache", "cache")
-    }
+    datasets = make_datasets(source, augment, cfg)
     speeds = {name: measure_speed(datasets, name, cfg["samples"], cfg["rounds"]) for name in FIRST_EPOCH}
     parts = {
         (name, kept): measure_parts(dataset, name, augment[name], cfg["samples"])
@@ -81,6 +70,24 @@ def main(cfg: dict[str, Any]) -> None:
         "environment": environment(),
     }
     write(Path(cfg["output"]), record)
+
+
+def make_datasets(
+    source: PoseSource, augment: Mapping[Which, Mapping[str, Transform | None]], cfg: Mapping[str, Any]
+) -> dict[str, TrainDataset]:
+    """The same samples without a cache and with a full one."""
+    return {
+        kept: TrainDataset(
+            source=source,
+            image_size=cfg["image_size"],
+            augment=augment,
+            phases=Phases(refine_start=0.5, light_start=0.5),
+            max_epochs=EPOCHS,
+            seed=cfg["seed"],
+            cache=fill_cache(source, cfg["cache_gb"]) if kept == "cache" else None,
+        )
+        for kept in ("no cache", "cache")
+    }
 
 
 class FirstImages(PoseSource):
@@ -189,7 +196,7 @@ def print_tables(
             table.add_row(f"{name}, {kept}", *(f"{speed[column]:.1f}" for column in ("median", "slowest", "fastest")))
     console.print(table)
     columns = list(parts)
-    table = Table("ms an image", *(f"{name}, {kept}" for name, kept in columns), title="where the time goes")
+    table = Table("ms a sample", *(f"{name}, {kept}" for name, kept in columns), title="where the time goes")
     for part in row_names(list(parts.values())):
         table.add_row(part, *(f"{parts[column][part]:.2f}" if part in parts[column] else "-" for column in columns))
     table.add_section()

@@ -231,7 +231,7 @@ class AnnotatedImages(PoseSource):
             large = set(people.image_ids[people.is_labeled].tolist()) - small
             images = [image for image in images if image["id"] in large]
         if max_images is not None:
-            images = images[:max_images]
+            images = images[: max(0, max_images)]
         if not images:
             raise InputError(
                 f"{self._file}: no image remains of data set {self.name!r} with drop_empty={drop_empty}, "

@@ -147,12 +147,15 @@ class PoseDataModule(LightningDataModule):
         options: dict[str, Any] = {}
         if world_size > 1:
             options["sampler"] = DistributedSampler(dataset, num_replicas=world_size, rank=rank, shuffle=False)
-        return self._loader(dataset, self.val_batch_size, **options)
+        keeps_workers = source is self.val_source  # those of further sets would wait in vain most of the time
+        return self._loader(dataset, self.val_batch_size, keeps_workers=keeps_workers, **options)
 
     def _rank(self) -> tuple[int, int]:
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
-    def _loader(self, dataset: Dataset[Item], batch_size: int, **options: Any) -> DataLoader[Any]:
+    def _loader(
+        self, dataset: Dataset[Item], batch_size: int, keeps_workers: bool = True, **options: Any
+    ) -> DataLoader[Any]:
         reloads = getattr(self.trainer, "reload_dataloaders_every_n_epochs", 0) > 0
         return DataLoader(
             dataset,
@@ -161,7 +164,7 @@ class PoseDataModule(LightningDataModule):
             collate_fn=collate,
             pin_memory=torch.cuda.is_available(),
             # Replacing a loader whose workers persist is unsafe with pinned memory (pytorch issue 91252).
-            persistent_workers=self.num_workers > 0 and not reloads,
+            persistent_workers=keeps_workers and self.num_workers > 0 and not reloads,
             worker_init_fn=prepare_process,
             # A generator of its own: the number of workers must not change what others draw from the global one.
             generator=torch.Generator().manual_seed(self.seed),
