@@ -17,7 +17,9 @@ TINY = (
 )
 
 
-@pytest.mark.parametrize("format", WRITERS)
+@pytest.mark.parametrize(
+    "format", [name if name == "yolo_pose" else pytest.param(name, marks=pytest.mark.slow) for name in WRITERS]
+)
 def test_a_folder_trains_and_validates(tmp_path, monkeypatch, format, capsys):
     monkeypatch.chdir(tmp_path)
     WRITERS[format](tmp_path / "my_data")

@@ -47,6 +47,7 @@ def metrics(folder: Path, *overrides: str) -> list[dict[str, str]]:
         ]
 
 
+@pytest.mark.slow
 def test_losses_and_scores_from_shards_are_those_from_files(data_dir: Path, tmp_path: Path) -> None:
     output = (f"output={tmp_path / 'set'}", "paths.output_dir=out")
     packing = compose("data_shard", [*MIX, f"paths.data_dir={data_dir}", *output])
