@@ -242,16 +242,16 @@ def test_options_are_checked_and_on_the_help_page(data, custom):
     assert max(map(len, page.splitlines())) <= 120
 
 
-def test_what_keeps_a_folder_from_being_read_is_a_row_with_its_lines(data, tmp_path):
+def test_what_keeps_a_folder_from_being_read_is_a_row_for_each_line(data, tmp_path):
     own_data.write_yolo_pose(tmp_path / "cows")
     labels = tmp_path / "cows" / "labels" / "all"
     for number, value in enumerate(("nan", "7.5", "cow")):
         file = labels / f"picture_0{number}.txt"
         file.write_text(file.read_text().replace(file.read_text().split()[1], value, 1))
     code, shown, error = data("check", "data=custom", f"data.root={tmp_path / 'cows'}")
-    (row,) = rows(shown)
-    assert row.startswith("data.train | error: annotations cannot be read | 3 |")
-    for number in range(3):
+    assert len(rows(shown)) == 3
+    for number, row in enumerate(rows(shown)):
+        assert row.startswith("data.train | error: annotations cannot be read | 1 |")
         assert f"picture_0{number}.txt,line1" in row.replace(" ", "")  # folded to the column
     assert code == 2
     assert "error: correct that first" in error

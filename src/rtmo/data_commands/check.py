@@ -59,8 +59,9 @@ def show_unreadable(cfg: DictConfig) -> None:
     except InputError as error:
         if cfg.skeleton is not None or "root" in cfg.data:
             raise  # it is the config that is wrong
-        lines = tuple(str(error).splitlines())
-        unread = Checked({}, None, findings=[Finding("annotation_file", len(lines), lines)])
+        unread = Checked(
+            {}, None, findings=[Finding("annotation_file", 1, (line,)) for line in str(error).splitlines()]
+        )
         print_report(report_console(), {"data.train": unread})
         raise InputError("correct that first: nothing else can be checked before") from error
 
