@@ -3,7 +3,7 @@
 The width of the head, horizontal flips, the OKS losses, the metric and the drawings all come from a ``KeypointSet``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from math import inf
@@ -254,6 +254,11 @@ def keypoint_set(described: str | Mapping[str, Any]) -> KeypointSet:
             "a .yaml file with joints, flip_pairs, limbs and oks_sigmas"
         )
     return KEYPOINT_SETS[described]
+
+
+def resolve_joints(joints: Sequence[str] | str | None) -> Sequence[str] | None:
+    """Names of joints that a config gives: a list as it is, those of the keypoint set of that name, or none."""
+    return keypoint_set(joints).joints if isinstance(joints, str) else joints
 
 
 def read_keypoint_set(path: Path) -> KeypointSet:

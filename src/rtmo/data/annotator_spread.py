@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rtmo.data.coco_json import AREA_OF_BOX
+from rtmo.data.coco_json import AREA_OF_BOX, box_overlaps
 
 # One estimate needs so many repeats; with 20, two thirds of estimates are within 11 % of the truth.
 MIN_REPEATS = 20
@@ -52,13 +52,15 @@ def _same_people(repeats: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str,
         by_image[entry["image_id"]].append(entry)
     groups = []
     for entries in by_image.values():
-        first = [[entry] for entry in entries if entry["annotator"] == 0]
+        overlaps = box_overlaps(np.array([entry["bbox"] for entry in entries], dtype=float)).tolist()
+        starts = [place for place, entry in enumerate(entries) if entry["annotator"] == 0]
+        first = [[entries[place]] for place in starts]
         for annotator in sorted({entry["annotator"] for entry in entries} - {0}):
             pairs = [
-                (_iou(group[0]["bbox"], entry["bbox"]), number, place)
-                for number, group in enumerate(first)
+                (overlaps[start][place], number, place)
+                for number, start in enumerate(starts)
                 for place, entry in enumerate(entries)
-                if entry["annotator"] == annotator and entry["category_id"] == group[0]["category_id"]
+                if entry["annotator"] == annotator and entry["category_id"] == entries[start]["category_id"]
             ]
             used: set[tuple[str, int]] = set()
             for iou, number, place in sorted(pairs, reverse=True):
@@ -67,12 +69,3 @@ def _same_people(repeats: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str,
                     used |= {("person", number), ("entry", place)}
         groups += first
     return groups
-
-
-def _iou(a: Sequence[float], b: Sequence[float]) -> float:
-    """Intersection over union of two boxes (x, y, width, height)."""
-    width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
-    height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
-    shared = max(width, 0.0) * max(height, 0.0)
-    union = a[2] * a[3] + b[2] * b[3] - shared
-    return shared / union if union > 0 else 0.0

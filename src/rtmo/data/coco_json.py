@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64, UInt8
+import torch
+from jaxtyping import Bool, Float, Float32, Int64, UInt8
 
 from rtmo.errors import InputError
+from rtmo.ops.boxes import pairwise_iou
 from rtmo.skeletons import KeypointSet
 
 log = logging.getLogger(__name__)
@@ -69,6 +71,12 @@ class RawAnnotations:
     image_dir: Path
     content: dict[str, Any]
     displayed: bool = False
+
+
+def box_overlaps(bboxes: Float[np.ndarray, "N 4"]) -> Float[np.ndarray, "N N"]:
+    """IoU of every COCO box (x, y, width, height) with every other and itself."""
+    corners = torch.from_numpy(np.concatenate([bboxes[:, :2], bboxes[:, :2] + bboxes[:, 2:]], axis=1))
+    return np.asarray(pairwise_iou(corners, corners))
 
 
 class MissingDataError(InputError, FileNotFoundError):

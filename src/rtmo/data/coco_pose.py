@@ -30,7 +30,7 @@ from rtmo.data.picture import Picture
 from rtmo.data.regions import box_polygon, rasterize
 from rtmo.data.source import PoseSource
 from rtmo.errors import InputError
-from rtmo.skeletons import KeypointSet, keypoint_set
+from rtmo.skeletons import KeypointSet, resolve_joints
 from rtmo.types import Sample
 
 log = logging.getLogger(__name__)
@@ -86,8 +86,7 @@ class AnnotatedImages(PoseSource):
         self._file, self._image_dir, content = read.file, read.image_dir, read.content
         self._displayed = read.displayed
         check_content(self._file, content)
-        joints = keypoint_set(joints).joints if isinstance(joints, str) else joints
-        self._joints = joints_by_category(self._file, content["categories"], joints, skeleton)
+        self._joints = joints_by_category(self._file, content["categories"], resolve_joints(joints), skeleton)
         annotations = self._of_people(content["annotations"])
         listed = {category["id"] for category in content["categories"]}
         if orphans := sum(entry["category_id"] not in listed for entry in content["annotations"]):

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rtmo.data.coco_json import RawAnnotations
-from rtmo.skeletons import KeypointSet, keypoint_set
+from rtmo.skeletons import KeypointSet, resolve_joints
 from rtmo.targets import build, locate
 
 Node = Mapping[str, Any]
@@ -26,5 +26,4 @@ def read(node: Node, key: str, skeleton: KeypointSet) -> RawAnnotations | None:
 
 def joint_names(node: Node) -> Sequence[str] | None:
     """The joint names that a node gives in place of those of its file."""
-    joints = node.get("joints")
-    return keypoint_set(joints).joints if isinstance(joints, str) else joints
+    return resolve_joints(node.get("joints"))

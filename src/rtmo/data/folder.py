@@ -25,6 +25,7 @@ from rtmo.skeletons import KeypointSet
 log = logging.getLogger(__name__)
 
 Split = Literal["train", "val"]
+VAL_FRACTION = 0.1  # of the images, unless somebody says otherwise
 _JSON_LOOKED_AT = 20  # labelme has one for each image
 
 
@@ -192,7 +193,9 @@ def _place(name: str) -> float:
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") / 2**64
 
 
-def read_folder(root: str | Path, split: Split, format: str | None = None, val_fraction: float = 0.1) -> RawAnnotations:
+def read_folder(
+    root: str | Path, split: Split, format: str | None = None, val_fraction: float = VAL_FRACTION
+) -> RawAnnotations:
     """The images and people of one split; see ``read_data``.
 
     Raises:
@@ -228,7 +231,7 @@ class FolderPose(AnnotatedImages):
         root: str | Path,
         split: Split,
         format: str | None = None,
-        val_fraction: float = 0.1,
+        val_fraction: float = VAL_FRACTION,
         name: str,
         skeleton: KeypointSet,
         joints: Sequence[str] | str | None = None,
@@ -252,7 +255,7 @@ class FolderPose(AnnotatedImages):
     def named_keypoint_set(cls, *, joints: Sequence[str] | str | None = None, **arguments: Any) -> KeypointSet:
         """See ``AnnotatedImages.named_keypoint_set``; one line of the log says what was found."""
         root, form = locate_data(arguments["root"], arguments.get("format"))
-        raw = read_data(root, form, arguments.get("val_fraction", 0.1))
+        raw = read_data(root, form, arguments.get("val_fraction", VAL_FRACTION))
         content = with_joints(raw.content, joints)
         skeleton, summary = named_keypoint_set(content, root.resolve().stem, str(root))
         log.info("%s: %s; %s; %s", root, form, summary, ", ".join(_counts(content)))

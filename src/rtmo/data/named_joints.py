@@ -7,7 +7,7 @@ from typing import Any
 from rtmo.data.annotator_spread import annotator_spread
 from rtmo.errors import InputError
 from rtmo.joint_names import mirror_pairs
-from rtmo.skeletons import COCO17, KEYPOINT_SETS, KeypointSet, keypoint_set, usual_name, usual_sigma
+from rtmo.skeletons import COCO17, KEYPOINT_SETS, KeypointSet, resolve_joints, usual_name, usual_sigma
 
 log = logging.getLogger(__name__)
 
@@ -33,10 +33,10 @@ def use_usual_names(content: Mapping[str, Any]) -> None:
 
 def with_joints(content: Mapping[str, Any], joints: Sequence[str] | str | None) -> Mapping[str, Any]:
     """Content whose categories have other names of joints, if there are any; pairs and limbs go by position."""
-    if joints is None:
+    names = resolve_joints(joints)
+    if names is None:
         return content
-    names = list(keypoint_set(joints).joints if isinstance(joints, str) else joints)
-    categories = [_renamed(each, names) for each in content["categories"] if each.get("keypoints")]
+    categories = [_renamed(each, list(names)) for each in content["categories"] if each.get("keypoints")]
     return {**content, "categories": categories}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from rtmo.data.coco_json import People, RawAnnotations, check_content, joints_by_category, pack_people
+from rtmo.data.coco_json import People, RawAnnotations, box_overlaps, check_content, joints_by_category, pack_people
 from rtmo.data.doctor.images import open_images, said_size
 from rtmo.skeletons import KeypointSet
 
@@ -117,19 +117,10 @@ def _overlaps(bboxes: Float[np.ndarray, "P 4"], places: Int[np.ndarray, " P"]) -
     order = np.argsort(places, kind="stable")
     for group in np.split(order, np.flatnonzero(np.diff(places[order])) + 1):
         if len(group) > 1:
-            highest[group] = _pairwise_iou(bboxes[group]).max(axis=1)
+            overlaps = box_overlaps(bboxes[group])
+            np.fill_diagonal(overlaps, 0)
+            highest[group] = overlaps.max(axis=1)
     return highest
-
-
-def _pairwise_iou(bboxes: Float[np.ndarray, "N 4"]) -> Float[np.ndarray, "N N"]:
-    """IoU of every box with every other, 0 with itself."""
-    low, high = bboxes[:, :2], bboxes[:, :2] + bboxes[:, 2:]
-    sides = np.minimum(high[:, None], high) - np.maximum(low[:, None], low)
-    shared = sides.clip(min=0).prod(axis=-1)
-    area = bboxes[:, 2:].prod(axis=1)
-    iou = shared / np.maximum(area[:, None] + area - shared, 1e-9)
-    np.fill_diagonal(iou, 0)
-    return np.asarray(iou)
 
 
 def _quantiles(values: Float[np.ndarray, " _"]) -> dict[str, float] | None:

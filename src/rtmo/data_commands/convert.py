@@ -11,12 +11,11 @@ from rtmo import config
 from rtmo.data.converters import CONVERTERS
 from rtmo.data.converters.coco_content import check_usable, complete, in_split
 from rtmo.data.doctor.images import turned_image
-from rtmo.data.folder import FORMATS, read_data
+from rtmo.data.folder import FORMATS, VAL_FRACTION, read_data
 from rtmo.errors import InputError
 from rtmo.targets import did_you_mean
 
 OWN = tuple(name for name in FORMATS if name != "coco")
-VAL_FRACTION = 0.1  # as conf/data/custom.yaml has it
 
 KEYS = frozenset(("from", "input", "output", "image_dir", "split"))
 

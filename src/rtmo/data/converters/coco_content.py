@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from rtmo.data.coco_json import AREA_OF_BOX, check_content, pack_people
+from rtmo.data.image_file import read_size
 from rtmo.errors import InputError
 from rtmo.skeletons import KeypointSet
 
@@ -35,13 +35,14 @@ def image_entry(image_id: int, file_name: str, image_dir: Path | None, **fields:
 def _size(image_dir: Path | None, file_name: str) -> dict[str, int]:
     if image_dir is None:
         return {}
+    file = image_dir / file_name
+    if not file.is_file():
+        raise InputError(f"{file}: missing; correct image_dir, or leave it out")
     try:
-        with Image.open(image_dir / file_name) as image:  # reads the header only
-            return {"width": image.width, "height": image.height}
-    except FileNotFoundError as error:
-        raise InputError(f"{image_dir / file_name}: missing; correct image_dir, or leave it out") from error
-    except (UnidentifiedImageError, OSError) as error:
-        raise InputError(f"{image_dir / file_name}: cannot be read as an image ({error}); download it again") from error
+        height, width = read_size(file)
+    except InputError as error:
+        raise InputError(f"{file}: cannot be read as an image ({error.__cause__}); download it again") from error
+    return {"width": width, "height": height}
 
 
 def person_entry(

@@ -6,7 +6,7 @@ from collections import defaultdict
 from pathlib import Path, PurePosixPath
 
 from rtmo.data.coco_json import MissingDataError
-from rtmo.data.image_file import read_header, read_size
+from rtmo.data.image_file import read_header
 from rtmo.errors import InputError
 
 SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
@@ -73,24 +73,6 @@ def visible_files(folder: Path, *patterns: str) -> list[Path]:
 
 def _is_hidden(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX"
-
-
-def displayed_size(file: Path) -> tuple[int, int]:
-    """(height, width) of an image as viewers show it, turned as its EXIF header says; read without decoding.
-
-    Raises:
-        InputError: If the file is no image.
-    """
-    return read_size(file, displayed=True)
-
-
-def stored_size(file: Path) -> tuple[int, int]:
-    """(height, width) of an image as it is stored; read without decoding.
-
-    Raises:
-        InputError: If the file is no image.
-    """
-    return read_size(file)
 
 
 def is_turned(file: Path) -> bool:

@@ -8,9 +8,10 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from rtmo.data.coco_json import parse_json
-from rtmo.data.converters.image_index import ImageIndex, displayed_size, is_image, visible_files
+from rtmo.data.converters.image_index import ImageIndex, is_image, visible_files
 from rtmo.data.converters.labelme import HIDDEN
 from rtmo.data.converters.people import Person, Point, as_content, enclosing_box, gather, turned
+from rtmo.data.image_file import read_size
 from rtmo.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -113,7 +114,7 @@ def _size(annotations: Sequence[Mapping[str, Any]], file: Path) -> dict[str, int
     """Height and width, which stand in every region, or else in the image."""
     regions = [region for each in annotations for region in each.get("result") or () if "original_width" in region]
     if not regions:
-        height, width = displayed_size(file)
+        height, width = read_size(file, displayed=True)
         return {"height": height, "width": width}
     return {"height": int(regions[0]["original_height"]), "width": int(regions[0]["original_width"])}
 

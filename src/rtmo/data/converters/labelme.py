@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from rtmo.data.coco_json import parse_json
-from rtmo.data.converters.image_index import ImageIndex, displayed_size, visible_files
+from rtmo.data.converters.image_index import ImageIndex, visible_files
 from rtmo.data.converters.people import Box, Person, Point, as_content, enclosing_box, gather
+from rtmo.data.image_file import read_size
 from rtmo.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ def _image(content: Mapping[str, Any], file: Path, index: ImageIndex, number: in
         name = index.find(content["imagePath"], str(file))
     height, width = content.get("imageHeight"), content.get("imageWidth")
     if not (height and width):
-        height, width = displayed_size(index.folder / name)
+        height, width = read_size(index.folder / name, displayed=True)
     return {"id": number, "file_name": name, "height": height, "width": width}
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from rtmo.data.converters.image_index import displayed_size, is_image, visible_files
+from rtmo.data.converters.image_index import is_image, visible_files
+from rtmo.data.image_file import read_size
 from rtmo.errors import InputError
 from rtmo.skeletons import COCO17
 
@@ -63,7 +64,7 @@ def read_yolo_pose(path: Path, *, image_dir: Path | None = None) -> dict[str, An
     faults: list[str] = []
     for split, image_file in _images(file, fields):
         try:
-            height, width = displayed_size(image_file)
+            height, width = read_size(image_file, displayed=True)
         except InputError as error:
             faults.append(str(error))
             continue

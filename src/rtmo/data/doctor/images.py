@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rtmo.data.coco_json import RawAnnotations
-from rtmo.data.converters.image_index import displayed_size, is_turned, stored_size
+from rtmo.data.converters.image_index import is_turned
 from rtmo.data.doctor.findings import Findings
-from rtmo.data.image_file import check_complete, read_image
+from rtmo.data.image_file import check_complete, read_image, read_size
 from rtmo.data.values import whole_number
 from rtmo.errors import InputError
 
@@ -134,7 +134,7 @@ def _decoded(path: Path, displayed: bool) -> ImageFile:
 
 
 def _header(path: Path, displayed: bool) -> ImageFile:
-    return _looked_at(path, lambda: displayed_size(path) if displayed else stored_size(path), with_digest=False)
+    return _looked_at(path, lambda: read_size(path, displayed), with_digest=False)
 
 
 def _looked_at(path: Path, size: Callable[[], tuple[int, int]], with_digest: bool) -> ImageFile:
