@@ -1,6 +1,5 @@
 """How fast one process makes training samples: ``python -m rtmo.benchmark data``; ``--help`` lists what can be set."""
 
-import json
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from rich.table import Table
 
 from rtmo import config
 from rtmo.benchmark.stopwatch import Stopwatch
+from rtmo.data.coco_json import write_json
 from rtmo.data.collate import collate
 from rtmo.data.image_cache import ImageCache
 from rtmo.data.image_file import ImageFile
@@ -69,7 +69,9 @@ def main(cfg: dict[str, Any]) -> None:
         "data": {"name": source.name, "images": len(source)},
         "environment": environment(),
     }
-    write(Path(cfg["output"]), record)
+    output = Path(cfg["output"])
+    write_json(output, record, label=f"output={output}", indent=2)
+    print(f"written to {output}")
 
 
 def make_datasets(
@@ -208,17 +210,3 @@ def row_names(columns: Sequence[Speed]) -> list[str]:
     """All parts, each once: reading and warping first, then the steps, collating and the rest last."""
     steps = [part for column in columns for part in column if part not in (READ, WARP, COLLATE, REST)]
     return [READ, WARP, *dict.fromkeys(steps), COLLATE, REST]
-
-
-def write(path: Path, record: Mapping[str, Any]) -> None:
-    """Writes a record as JSON and says where.
-
-    Raises:
-        InputError: If it cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(record, indent=2) + "\n")
-    except OSError as error:
-        raise InputError(f"output={path}: cannot be written ({error})") from error
-    print(f"written to {path}")

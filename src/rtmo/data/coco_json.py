@@ -2,7 +2,9 @@
 
 import json
 import logging
+import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -101,6 +103,26 @@ def parse_json(file: Path) -> Any:
         return json.loads(file.read_bytes())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: not valid JSON ({error}); it may be cut short: copy or download it again") from error
+
+
+def write_json(file: Path, content: Any, label: str, indent: int | None = None) -> None:
+    """Writes a file that appears only when it is whole, making its folder.
+
+    Args:
+        label: What messages call the file: the option that names it.
+
+    Raises:
+        InputError: If it cannot be written.
+    """
+    part = file.with_name(f"{file.name}.part")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps(content, indent=indent) + ("" if indent is None else "\n"), encoding="utf-8")
+        os.replace(part, file)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink()
+        raise InputError(f"{label}: cannot be written ({error}); choose another place") from error
 
 
 def read_coco(annotation_file: str | Path, image_dir: str | Path, first_pixel: int = 0) -> RawAnnotations:

@@ -1,7 +1,6 @@
 """Faults of data sets, found before training: ``python -m rtmo.data check``; ``--help`` lists what can be set."""
 
 import inspect
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from rich.table import Table
 
 from rtmo import config, config_data
 from rtmo.config_data import data_sets
-from rtmo.data.coco_json import RawAnnotations
+from rtmo.data.coco_json import RawAnnotations, write_json
 from rtmo.data.coco_pose import CocoPose
 from rtmo.data.described import Node, joint_names, read
 from rtmo.data.doctor.examine import DataSet, examine, held_out_images
@@ -77,7 +76,7 @@ def main(cfg: dict[str, Any]) -> None:
     checked = check(cfg["data"], keypoint_set(cfg["skeleton"]), cfg["images"], console)
     print_report(console, checked)
     if cfg["output"] is not None:
-        write_json(Path(cfg["output"]), checked)
+        write_report(Path(cfg["output"]), checked)
     if cfg["fix"]:
         folder = None if cfg["output_dir"] is None else Path(cfg["output_dir"])
         print_copies(console, write_copies(checked, folder, cfg["overwrite"]))
@@ -171,7 +170,7 @@ def advice(finding: Finding) -> str:
     return rule.advice if rule.repair is None else f"{rule.advice}; --fix {rule.repair}"
 
 
-def write_json(path: Path, checked: Mapping[str, Checked]) -> None:
+def write_report(path: Path, checked: Mapping[str, Checked]) -> None:
     """The report for programs."""
     report = {
         key: {
@@ -191,8 +190,7 @@ def write_json(path: Path, checked: Mapping[str, Checked]) -> None:
         }
         for key, one in checked.items()
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_json(path, report, label=f"output={path}", indent=2)
 
 
 @dataclass(frozen=True)

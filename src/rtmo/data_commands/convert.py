@@ -1,13 +1,10 @@
 """Annotations of another format into COCO's: ``python -m rtmo.data convert``; ``--help`` lists what can be set."""
 
-import json
-import os
-from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from rtmo import config
+from rtmo.data.coco_json import write_json
 from rtmo.data.converters import CONVERTERS
 from rtmo.data.converters.coco_content import check_usable, complete, in_split
 from rtmo.data.doctor.images import turned_image
@@ -66,7 +63,7 @@ def convert(
         content = in_split(content, split, path)
     check_usable(path, content)
     content = complete(content)
-    _write(output, content)
+    write_json(output, content, label=f"output={output}")
     return content
 
 
@@ -80,18 +77,6 @@ def _read_own(source_format: str, path: Path, image_dir: Path | None) -> dict[st
             "of the image as stored: store it as it is shown, or train on the folder as it is (data.root)"
         )
     return raw.content
-
-
-def _write(output: Path, content: Mapping[str, Any]) -> None:
-    part = output.with_name(f"{output.name}.part")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(content), encoding="utf-8")
-        os.replace(part, output)
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink()
-        raise InputError(f"output={output}: cannot be written ({error}); choose another place") from error
 
 
 if __name__ == "__main__":

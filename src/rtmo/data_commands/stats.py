@@ -1,6 +1,5 @@
 """What data sets hold, as table, figure and JSON: ``python -m rtmo.data stats``; ``--help`` lists what can be set."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from rich.table import Table
 
 from rtmo import config
 from rtmo.config_data import data_sets
-from rtmo.data.coco_json import RawAnnotations
+from rtmo.data.coco_json import RawAnnotations, write_json
 from rtmo.data.described import Node, joint_names, read
 from rtmo.data.statistics import Statistics, read_statistics
 from rtmo.data.statistics_figure import write_figure
@@ -33,7 +32,7 @@ def main(cfg: dict[str, Any]) -> None:
     console.print(as_table(statistics))
     write_figure(folder / "stats.png", statistics)
     report = {key: one.summary() for key, one in statistics.items()}
-    (folder / "stats.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / "stats.json", report, label=f"output={folder}", indent=2)
     for name in ("stats.png", "stats.json"):
         console.print(str(folder / name), soft_wrap=True)
 

@@ -141,6 +141,8 @@ def test_a_copy_replaces_nothing_unless_told_and_is_not_empty(tmp_path):
     assert json.loads(file.read_text()) == content(2)
     with pytest.raises(InputError, match="no image is left"):
         write_copy({**content(1), "images": []}, tmp_path / "b.json", overwrite=False)
+    with pytest.raises(InputError, match=r"output_dir: .*c\.json: cannot be written .*choose another place"):
+        write_copy(content(1), file / "c.json", overwrite=False)  # a file is no folder
     assert not (tmp_path / "b.json").exists()
 
 

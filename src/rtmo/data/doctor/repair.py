@@ -1,6 +1,5 @@
 """Repaired copies of annotations. What cannot be corrected is dropped; ``findings.RULES`` says what for each fault."""
 
-import json
 import math
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -9,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rtmo.data.coco_json import AREA_OF_BOX
+from rtmo.data.coco_json import AREA_OF_BOX, write_json
 from rtmo.data.doctor.entries import Entry, names_joints
 from rtmo.data.doctor.examine import DataSet
 from rtmo.data.doctor.images import has_name, said_size
@@ -65,14 +64,13 @@ def write_copy(content: dict[str, Any], file: Path, overwrite: bool) -> None:
     """Writes a repaired copy.
 
     Raises:
-        InputError: If it would replace a file, or nothing is left to write.
+        InputError: If it would replace a file, nothing is left to write, or it cannot be written.
     """
     if file.exists() and not overwrite:
         raise InputError(f"{file}: exists already; overwrite=true replaces it, output_dir=... writes elsewhere")
     if not content["images"]:
         raise InputError(f"{file}: not written, for no image is left; correct the data set by hand")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(content), encoding="utf-8")
+    write_json(file, content, label=f"output_dir: {file}")
 
 
 def _key(entry: Any, field: str = "id") -> int | str | None:
