@@ -19,9 +19,10 @@ from rtmo.data.coco_pose import CocoPose
 from rtmo.data.described import Node, joint_names, read
 from rtmo.data.doctor.examine import DataSet, examine, held_out_images
 from rtmo.data.doctor.findings import Finding
-from rtmo.data.doctor.images import open_images, turned_image, wanted_images
+from rtmo.data.doctor.images import open_images, refuse_turned, wanted_images
 from rtmo.data.doctor.repair import repaired, write_copy
 from rtmo.data.shards import ShardedImages
+from rtmo.data_commands.console import report_console
 from rtmo.errors import InputError
 from rtmo.skeletons import KeypointSet, keypoint_set
 from rtmo.targets import locate
@@ -31,7 +32,6 @@ TARGET, COCO_POSE = "_target_", f"{CocoPose.__module__}.{CocoPose.__qualname__}"
 KEYS = TRAIN_KEYS | {"images", "output", "fix", "output_dir", "overwrite"}
 DEPTHS = ("decode", "header", "none")
 COLOURS = {"error": "red", "warning": "yellow", "info": "dim"}
-PLAIN_WIDTH = 160  # characters, of tables in files and pipes
 
 
 @dataclass
@@ -86,14 +86,6 @@ def main(cfg: dict[str, Any]) -> None:
             f"{sum(finding.count for finding in errors)} errors of {len({finding.kind for finding in errors})} kinds; "
             + ("train on the copies" if cfg["fix"] else "correct them, or write repaired copies with --fix")
         )
-
-
-def report_console() -> Console:
-    """The terminal, or wide enough for a table where there is none."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = PLAIN_WIDTH
-    return console
 
 
 def check(data: Node, skeleton: KeypointSet, images: str, console: Console) -> dict[str, Checked]:
@@ -219,11 +211,7 @@ def write_copies(checked: Mapping[str, Checked], output_dir: Path | None, overwr
         # a folder is train and val at once: where one of them has a copy, the other needs one as well
         if one.data is None or not (key in repairable or (repairable and "annotation_file" not in one.node)):
             continue
-        if (turned := turned_image(one.data.raw)) is not None:
-            raise InputError(
-                f"{turned}: its EXIF header turns it; annotations of {key} are of the image as shown, those of a COCO "
-                "copy would be of the image as stored: store it as it is shown, or correct by hand instead of --fix"
-            )
+        refuse_turned(one.data.raw, f"correct {key} by hand instead of --fix")
         original = one.data.raw.file
         stem, split = original.stem, key.removeprefix("data.")
         if "annotation_file" not in one.node:  # within its folder a copy would be taken for annotations of that folder

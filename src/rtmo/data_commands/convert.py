@@ -7,7 +7,7 @@ from rtmo import config
 from rtmo.data.coco_json import write_json
 from rtmo.data.converters import CONVERTERS
 from rtmo.data.converters.coco_content import check_usable, complete, in_split
-from rtmo.data.doctor.images import turned_image
+from rtmo.data.doctor.images import refuse_turned
 from rtmo.data.folder import FORMATS, VAL_FRACTION, read_data
 from rtmo.errors import InputError
 from rtmo.targets import did_you_mean
@@ -71,11 +71,7 @@ def _read_own(source_format: str, path: Path, image_dir: Path | None) -> dict[st
     if image_dir is not None:
         raise InputError(f"image_dir={image_dir}: images of your own data are found below input={path}; leave it out")
     raw = read_data(path, source_format, VAL_FRACTION)
-    if (turned := turned_image(raw)) is not None:
-        raise InputError(
-            f"{turned}: its EXIF header turns it; annotations are of the image as shown, those of a COCO file would be "
-            "of the image as stored: store it as it is shown, or train on the folder as it is (data.root)"
-        )
+    refuse_turned(raw, "train on the folder as it is (data.root)")
     return raw.content
 
 

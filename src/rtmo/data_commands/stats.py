@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from rtmo import config
@@ -13,12 +12,12 @@ from rtmo.data.coco_json import RawAnnotations, write_json
 from rtmo.data.described import Node, joint_names, read
 from rtmo.data.statistics import Statistics, read_statistics
 from rtmo.data.statistics_figure import write_figure
+from rtmo.data_commands.console import report_console
 from rtmo.skeletons import KeypointSet, keypoint_set
 from rtmo.targets import build
 from rtmo.train import KEYS as TRAIN_KEYS
 
 KEYS = TRAIN_KEYS | {"output"}
-PLAIN_WIDTH = 160  # characters, of tables in files and pipes
 
 
 @config.main("data_stats", KEYS)
@@ -26,9 +25,7 @@ def main(cfg: dict[str, Any]) -> None:
     """Counts, prints a table and writes the figure."""
     skeleton, folder = keypoint_set(cfg["skeleton"]), Path(cfg["output"])
     statistics = {key: of_node(node, key, skeleton) for key, node in data_sets(cfg["data"])}
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = PLAIN_WIDTH
+    console = report_console()
     console.print(as_table(statistics))
     write_figure(folder / "stats.png", statistics)
     report = {key: one.summary() for key, one in statistics.items()}

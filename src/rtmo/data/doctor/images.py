@@ -129,6 +129,22 @@ def turned_image(raw: RawAnnotations) -> Path | None:
     return next((path for path in paths if path.is_file() and is_turned(path)), None)
 
 
+def refuse_turned(raw: RawAnnotations, fix: str) -> None:
+    """Refuses to make COCO's annotations of those of images that their EXIF header turns.
+
+    Args:
+        fix: What else to do than to store images as they are shown.
+
+    Raises:
+        InputError: If there is one.
+    """
+    if (turned := turned_image(raw)) is not None:
+        raise InputError(
+            f"{turned}: its EXIF header turns it; annotations are of the image as shown, those of a COCO file would be "
+            f"of the image as stored: store it as it is shown, or {fix}"
+        )
+
+
 def _decoded(path: Path, displayed: bool) -> ImageFile:
     return _looked_at(path, lambda: read_image(path, displayed).shape[:2], with_digest=True)
 
