@@ -20,12 +20,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from rtmo.config_data import expand
 from rtmo.config_errors import CONFIG_ERRORS, explain
-from rtmo.errors import InputError
+from rtmo.errors import EXIT_INPUT_ERROR, InputError
 from rtmo.targets import build, check_targets, did_you_mean
 
 __all__ = ["build", "compose", "conf_dir", "main", "validate"]
 
-EXIT_INPUT_ERROR = 2
 FULL_ERROR = "HYDRA_FULL_ERROR"
 
 

@@ -1,5 +1,7 @@
 """The one exception that means: what the user gave cannot be used."""
 
+EXIT_INPUT_ERROR = 2  # the exit code of a command that ends with it
+
 
 class InputError(ValueError):
     """A config, file or annotation that cannot be used.

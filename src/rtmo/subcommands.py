@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 
+from rtmo.errors import EXIT_INPUT_ERROR
 from rtmo.targets import did_you_mean
-
-EXIT_INPUT_ERROR = 2
 
 
 @dataclass(frozen=True)
