@@ -102,9 +102,7 @@ class KLDLoss:
 
     def __init__(self, *, sigma: Sequence[float] | None = (2.45, 2.83)) -> None:
         if sigma is not None and (len(sigma) != 2 or min(sigma) <= 0):
-            raise ValueError(
-                f"sigma must be two positive numbers of bins (x, y), or null: learned; got {sigma}"
-            )
+            raise ValueError(f"sigma must be two positive numbers of bins (x, y), or null: learned; got {sigma}")
         self.sigma = None if sigma is None else (sigma[0], sigma[1])
 
     def __call__(
