@@ -8,7 +8,7 @@ predictions at all (it crashes), annotations with id 0 (it never counts them as 
 import contextlib
 import io
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -81,6 +81,9 @@ class CocoKeypointAP(Metric):
         self.max_detections = max_detections
         self.num_dropped = 0
         self.category_id: int = ground_truth["categories"][0]["id"]
+        self.crowd_index = {
+            image["id"]: image["crowdIndex"] for image in ground_truth["images"] if "crowdIndex" in image
+        }
         self._people = _people_by_image(ground_truth, skeleton, self.area_of_box)
         # Lists of flat tensors, so that ranks may hold different numbers of images and people: ids of the images,
         # how many poses each has, and all poses in that order as rows (score, x0, y0, s0, x1, ...).
@@ -160,10 +163,17 @@ class CocoKeypointAP(Metric):
 
     def matches(self) -> list[ImageMatch]:
         """Whom the predictions of every image found; call it on every rank."""
-        with self.sync_context():
+        with self.sync_context(dist_sync_fn=self.dist_sync_fn):
             predictions, _ = self._predictions()
         match = partial(match_image, oks_sigmas=self.skeleton.oks_sigmas, max_detections=self.max_detections)
         return [match(image_id, self._people[image_id], rows) for image_id, rows in predictions.items()]
+
+    def average_precision(self, image_ids: Iterable[int]) -> float:
+        """AP of some of the images seen; call it on every rank."""
+        with self.sync_context(dist_sync_fn=self.dist_sync_fn):
+            predictions, _ = self._predictions()
+        found = {image_id: _detections(predictions[image_id]) for image_id in image_ids}
+        return self._figures({image_id: self._people[image_id] for image_id in found}, found)["AP"]
 
     def image_scores(self) -> list[ImageScore]:
         """How well the people of each image were found, worst first; call it on every rank."""
