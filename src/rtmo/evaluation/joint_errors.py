@@ -1,11 +1,12 @@
 """What is wrong with the joints of people who were found.
 
 Reference: Ronchi and Perona, "Benchmarking and Error Diagnosis in Multi-Instance Pose Estimation", ICCV 2017
-(arXiv:1707.05388), section 3.1, as their tool coco-analyze decides it.
+(arXiv:1707.05388), as their tool coco-analyze decides it but for one thing: a good joint stays good where somebody
+else's is even closer, as happens in crowds.
 """
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from rtmo.ops.keypoints import keypoint_similarity
 from rtmo.skeletons import KeypointSet
 
 KINDS = ("good", "jitter", "inversion", "swap", "miss")
-_NEAR, _GOOD = 0.5, 0.85  # keypoint similarity: beyond .85 annotators differ as much
+_NEAR, _GOOD = 0.5, 0.85  # keypoint similarity; annotators differ by as much as .85
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +42,17 @@ class FoundJoints:
 def found_joints(matches: Sequence[ImageMatch], skeleton: KeypointSet) -> FoundJoints:
     """The joints of those who are labeled, no crowd, and found."""
     nobody = ImageMatch(0, [], np.zeros(0, bool), np.zeros((0, 1)), np.zeros(0, int), np.zeros(0))
-    of_images = [astuple(_of_image(match, skeleton)) for match in (nobody, *matches)]
-    return FoundJoints(*(np.concatenate(arrays) for arrays in zip(*of_images, strict=True)))
+    of_images = [_of_image(match, skeleton) for match in (nobody, *matches)]
+    names = [field.name for field in fields(FoundJoints)]
+    return FoundJoints(**{name: np.concatenate([getattr(image, name) for image in of_images]) for name in names})
 
 
 def _of_image(match: ImageMatch, skeleton: KeypointSet) -> FoundJoints:
     """The joints of those found in an image.
 
-    A prediction is near a joint if their similarity is .5 or more. Near its own joint it is good or a jitter, near the
-    other side's of the same person an inversion, near either of somebody else a swap, near none a miss. Near several,
-    it belongs to the most similar.
+    A prediction is good if its similarity to its own joint is .85 or more. Else it belongs to the joint of the highest
+    similarity: its own (jitter), the other side's of the same person (inversion), or either of somebody else (swap);
+    to none if that is below .5 (miss).
     """
     count = skeleton.num_keypoints
     person = match.person[match.hits]
@@ -70,8 +72,8 @@ def _of_image(match: ImageMatch, skeleton: KeypointSet) -> FoundJoints:
     best = similarity.max(axis=(1, 2), initial=0.0)
     own, other_side = similarity[np.arange(len(person)), person].swapaxes(0, 1)
     kind = np.select(
-        [best < _NEAR, (own == best) & (own >= _GOOD), own == best, other_side == best],
-        [KINDS.index(name) for name in ("miss", "good", "jitter", "inversion")],
+        [own >= _GOOD, best < _NEAR, own == best, other_side == best],
+        [KINDS.index(name) for name in ("good", "miss", "jitter", "inversion")],
         KINDS.index("swap"),
     )
 
