@@ -30,10 +30,10 @@ def interleaved(calls: Mapping[str, Callable[[], object]], *, rounds: int, warmu
     """
     if rounds < 1:
         raise ValueError(f"expected at least one round, got {rounds}")
-    milliseconds: dict[str, list[float]] = {name: [] for name in calls}
+    names = list(calls)
+    milliseconds: dict[str, list[float]] = {name: [] for name in names}
     for turn in range(-warmup, rounds):
-        order = list(calls) if turn % 2 == 0 else list(reversed(calls))
-        for name in order:
+        for name in names if turn % 2 == 0 else names[::-1]:
             start = perf_counter()
             calls[name]()
             elapsed = perf_counter() - start
