@@ -173,18 +173,19 @@ class CocoKeypointAP(Metric):
 
     def _rows_by_image(self) -> tuple[dict[int, Float[np.ndarray, "_ D"]], dict[int, int]]:
         """As ``_predictions``, with the area of each person as the last column."""
-        image_ids = dim_zero_cat(self.image_ids).tolist()
-        ends = np.cumsum(dim_zero_cat(self.num_poses).cpu().numpy())
+        image_ids, counts = dim_zero_cat(self.image_ids).tolist(), dim_zero_cat(self.num_poses).cpu().numpy()
         rows = dim_zero_cat(self.poses).cpu().double().numpy()
+        finite = np.isfinite(rows[:, :-1]).all(axis=1)
+        num_finite = np.bincount(np.repeat(np.arange(len(counts)), counts)[finite], minlength=len(counts))
+        by_image = np.split(_with_areas(rows[finite]), np.cumsum(num_finite))[:-1]
         predictions: dict[int, np.ndarray] = {}
         dropped = {}
-        for image_id, of_image in zip(image_ids, np.split(rows, ends)[:-1], strict=True):
+        for image_id, of_image, lost in zip(image_ids, by_image, (counts - num_finite).tolist(), strict=True):
             if image_id in predictions:
                 continue
-            finite = np.isfinite(of_image[:, :-1]).all(axis=1)
-            predictions[image_id] = _with_areas(of_image[finite])
-            if not finite.all():
-                dropped[image_id] = int((~finite).sum())
+            predictions[image_id] = of_image
+            if lost:
+                dropped[image_id] = lost
         return predictions, dropped
 
 
