@@ -6,8 +6,12 @@ Agrees with the official tool in every figure, but for groups without anybody to
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float
+
 from rtmo.errors import InputError
-from rtmo.evaluation.coco import Annotation, CocoKeypointAP
+from rtmo.evaluation.average_precision import Annotation
+from rtmo.evaluation.coco import CocoKeypointAP
 from rtmo.skeletons import KeypointSet
 
 _FIGURES = ("AP", "AP50", "AP75", "AR", "AR50", "AR75")
@@ -24,6 +28,7 @@ class CrowdPoseAP(CocoKeypointAP):
         ground_truth: As for ``CocoKeypointAP``, each image with its ``crowdIndex``.
         skeleton: Gives the number of keypoints and the OKS sigmas.
         max_detections: Only so many predictions per image count, the best.
+        backend: As for ``CocoKeypointAP``.
 
     Raises:
         InputError: If an image has no ``crowdIndex``; and as ``CocoKeypointAP``.
@@ -31,8 +36,15 @@ class CrowdPoseAP(CocoKeypointAP):
 
     area_of_box = 0.53
 
-    def __init__(self, *, ground_truth: Mapping[str, Any], skeleton: KeypointSet, max_detections: int = 20) -> None:
-        super().__init__(ground_truth=ground_truth, skeleton=skeleton, max_detections=max_detections)
+    def __init__(
+        self,
+        *,
+        ground_truth: Mapping[str, Any],
+        skeleton: KeypointSet,
+        max_detections: int = 20,
+        backend: str = "numpy",
+    ) -> None:
+        super().__init__(ground_truth=ground_truth, skeleton=skeleton, max_detections=max_detections, backend=backend)
         for image in ground_truth["images"]:
             if "crowdIndex" not in image:
                 raise InputError(
@@ -41,7 +53,7 @@ class CrowdPoseAP(CocoKeypointAP):
                 )
 
     def _figures(
-        self, people: Mapping[int, Sequence[Annotation]], found: Mapping[int, Sequence[Annotation]]
+        self, people: Mapping[int, Sequence[Annotation]], found: Mapping[int, Float[np.ndarray, "_ D"]]
     ) -> dict[str, float]:
         of_all = super()._figures(people, found)
         figures = {name: of_all[name] for name in _FIGURES}
