@@ -1,9 +1,10 @@
 """RTMO: one-stage multi-person pose estimation (arXiv:2312.07526, CVPR 2024)."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from rtmo.models.csp_darknet import CSPDarknet
@@ -139,6 +140,12 @@ class RTMO(nn.Module):
             score_thr: People below are dropped.
             nms_thr: Boxes that overlap a better one by more than this IoU are dropped.
         """
+        found = self.find_people(outputs, score_thr, nms_thr)
+        return found.poses(self.keypoints(outputs, found.images, found.priors, found.bboxes), outputs)
+
+    @torch.no_grad()
+    def find_people(self, outputs: HeadOutputs, score_thr: float, nms_thr: float) -> "FoundPeople":
+        """Which priors are people: scores, boxes, choice of candidates."""
         scores = outputs.cls_logits.float().sigmoid()[..., 0]
         bboxes = decode_bboxes(outputs.bbox_offsets.to(outputs.priors.dtype), outputs.priors, outputs.strides)
         kept = [
@@ -146,20 +153,26 @@ class RTMO(nn.Module):
             for image_bboxes, image_scores in zip(bboxes, scores, strict=True)
         ]
         counts = [len(indices) for indices in kept]
-        image_index = torch.repeat_interleave(torch.arange(len(kept)), torch.tensor(counts)).to(bboxes.device)
-        prior_index = torch.cat(kept)
-        chosen_bboxes = bboxes[image_index, prior_index]
-        codes = self.dcc(outputs.pose_vectors[image_index, prior_index], chosen_bboxes, outputs.priors[prior_index])
-        visibility = outputs.visibility_logits[image_index, prior_index].float().sigmoid()
-        height, width = outputs.image_size
-        limits = chosen_bboxes.new_tensor((width, height, width, height))
-        fields = (
-            chosen_bboxes.clamp(min=0).minimum(limits).split(counts),
-            scores[image_index, prior_index].split(counts),
-            codes.keypoints.split(counts),
-            visibility.split(counts),
-        )
-        return [Poses(*image_fields) for image_fields in zip(*fields, strict=True)]
+        images = torch.repeat_interleave(torch.arange(len(kept)), torch.tensor(counts)).to(bboxes.device)
+        priors = torch.cat(kept)
+        return FoundPeople(counts, images, priors, bboxes[images, priors], scores[images, priors])
+
+    @torch.no_grad()
+    def keypoints(
+        self,
+        outputs: HeadOutputs,
+        images: Int[Tensor, " N"],
+        priors: Int[Tensor, " N"],
+        bboxes: Float[Tensor, "N 4"],
+    ) -> Float[Tensor, "N K 2"]:
+        """Keypoints of the people at some priors, px of the network input.
+
+        Args:
+            images: Position in the batch of each person's image.
+            priors: Of each person.
+            bboxes: Neither clipped nor padded, px.
+        """
+        return self.dcc(outputs.pose_vectors[images, priors], bboxes, outputs.priors[priors]).keypoints
 
     def parameter_counts(self) -> dict[str, int]:
         """Parameters by part; ``training_only`` are left out of an exported model."""
@@ -177,6 +190,33 @@ class RTMO(nn.Module):
             p.numel() for name, p in self.named_parameters() if name.startswith(TRAINING_ONLY_PREFIXES)
         )
         return counts
+
+
+class FoundPeople(NamedTuple):
+    """The people of a batch, image by image, best first.
+
+    Attributes:
+        counts: How many each image has.
+        images: Position in the batch of each one's image.
+        priors: That found them.
+        bboxes: Corners in px of the network input, not clipped.
+        scores: 0..1.
+    """
+
+    counts: list[int]
+    images: Int[Tensor, " N"]
+    priors: Int[Tensor, " N"]
+    bboxes: Float[Tensor, "N 4"]
+    scores: Float[Tensor, " N"]
+
+    def poses(self, keypoints: Float[Tensor, "N K 2"], outputs: HeadOutputs) -> list[Poses]:
+        """One record an image, boxes clipped, with the visibilities that the head predicts."""
+        height, width = outputs.image_size
+        limits = self.bboxes.new_tensor((width, height, width, height))
+        visibility = outputs.visibility_logits[self.images, self.priors].float().sigmoid()
+        fields = (self.bboxes.clamp(min=0).minimum(limits), self.scores, keypoints, visibility)
+        by_image = zip(*(field.split(self.counts) for field in fields), strict=True)
+        return [Poses(*image_fields) for image_fields in by_image]
 
 
 def choose_candidates(
