@@ -96,8 +96,8 @@ def main(cfg: dict[str, Any]) -> float:
 def evaluate(cfg: Mapping[str, Any]) -> dict[str, float]:
     """Scores a checkpoint on the validation images of a data set.
 
-    Writes ``results.json`` (COCO result format; with ``submission``, called as COCO's server wants it) and
-    ``summary.json`` into the run's folder.
+    Writes ``results.json`` (COCO's result format) and ``summary.json`` into the run's folder. The former has the name
+    that COCO's server asks for if ``submission`` names one to test-dev.
 
     Args:
         cfg: As ``rtmo.config.validate`` returns it.
@@ -108,7 +108,7 @@ def evaluate(cfg: Mapping[str, Any]) -> dict[str, float]:
     Raises:
         InputError: If checkpoint or data cannot be used.
     """
-    results_name = results_file(cfg["submission"])
+    check_values(cfg)
     checkpoint = read_checkpoint(find(cfg["checkpoint"]))
     trained = trained_with(checkpoint)
     skeleton = checkpoint.skeleton or keypoint_set(cfg["skeleton"])
@@ -138,34 +138,35 @@ def evaluate(cfg: Mapping[str, Any]) -> dict[str, float]:
     results = module.metrics["val"].results()
     scores = {name.removeprefix("val/"): float(value) for name, value in trainer.callback_metrics.items()}
     if trainer.is_global_zero:
-        folder = Path(cfg["paths"]["output_dir"])
-        summary = {
-            "checkpoint": str(cfg["checkpoint"]),
-            "data": source.name,
-            "flip_test": cfg["flip_test"],
-            "images": len(source),
-            "predictions": len(results),
-            "metrics": scores,
-            "seconds": round(seconds, 1),
-            "images_per_second": round(len(source) / seconds, 2),
-        }
-        write_json(folder / results_name, results, label="paths.output_dir")
-        write_json(folder / "summary.json", summary, label="paths.output_dir", indent=2)
-        print_scores(Console(highlight=False, soft_wrap=True), scores, f"{source.name}, {len(source)} images", folder)
+        counts = {"images": len(source), "predictions": len(results)}
+        speed = {"seconds": round(seconds, 1), "images_per_second": round(len(source) / seconds, 2)}
+        write_scores(cfg, source.name, results, {**counts, "metrics": scores, **speed})
     return scores
 
 
-def results_file(submission: str | None) -> str:
-    """What the predictions are called: ``results.json``, or as COCO's server names submissions to test-dev.
+def check_values(cfg: Mapping[str, Any]) -> None:
+    """Refuses values that no constructor would."""
+    if not isinstance(cfg["flip_test"], bool):
+        raise InputError(f"flip_test: expected true or false, got {cfg['flip_test']!r}")
+    submission = cfg["submission"]
+    if submission is not None and not re.fullmatch(r"[\w.-]+", str(submission)):
+        raise InputError(
+            f"submission={submission}: becomes part of a file's name; use letters, digits, _, - and . only"
+        )
 
-    Raises:
-        InputError: If the name of the submission has other characters than those that fit into the name of a file.
-    """
-    if submission is None:
-        return "results.json"
-    if not re.fullmatch(r"[\w.-]+", str(submission)):
-        raise InputError(f"submission={submission}: name it with letters, digits, - and . alone")
-    return f"person_keypoints_test-dev2017_{submission}_results.json"
+
+def write_scores(
+    cfg: Mapping[str, Any], data: str, results: Sequence[Mapping[str, Any]], measured: Mapping[str, Any]
+) -> None:
+    """Writes the predictions and the summary, and prints the figures."""
+    folder, submission, scores = Path(cfg["paths"]["output_dir"]), cfg["submission"], measured["metrics"]
+    name = "results.json" if submission is None else f"person_keypoints_test-dev2017_{submission}_results.json"
+    summary = {"checkpoint": str(cfg["checkpoint"]), "data": data, "flip_test": cfg["flip_test"], **measured}
+    write_json(folder / name, results, label="paths.output_dir")
+    write_json(folder / "summary.json", summary, label="paths.output_dir", indent=2)
+    if max(scores.values()) < 0:
+        log.warning("%s: there is nobody to find: the predictions are in %s, without a score", data, name)
+    print_scores(Console(highlight=False, soft_wrap=True), scores, f"{data}, {measured['images']} images", folder)
 
 
 def trained_with(checkpoint: Checkpoint) -> dict[str, Any]:
