@@ -55,12 +55,10 @@ log = logging.getLogger(__name__)
 def main(cfg: dict[str, Any]) -> float | None:
     """Trains; the returned AP is what a sweeper maximises."""
     run = HydraConfig.get()
-    choices = run.runtime.choices
     return train(
         cfg,
         overrides=run.overrides.task,
-        chosen_recipe=choices["recipe"],
-        ablation=choices.get("ablation"),
+        chosen_recipe=run.runtime.choices["recipe"],
         sweep=Path(run.sweep.dir).name if run.mode is RunMode.MULTIRUN else None,
     )
 
@@ -69,7 +67,6 @@ def train(
     cfg: Mapping[str, Any],
     overrides: Sequence[str] = (),
     chosen_recipe: str = "",
-    ablation: str | None = None,
     sweep: str | None = None,
 ) -> float | None:
     """Trains a model from a resolved config.
@@ -78,7 +75,6 @@ def train(
         cfg: As ``rtmo.config.validate`` returns it.
         overrides: What the command line changed, for the record.
         chosen_recipe: The file of conf/recipe that was chosen, for the log.
-        ablation: The file of conf/ablation that was chosen, for W&B.
         sweep: Name of the sweep's folder if this is one of several runs of a command.
 
     Returns:
@@ -93,8 +89,9 @@ def train(
     before = {} if cfg["ckpt_path"] is None else check_resumable(Path(cfg["ckpt_path"]), skeleton)
     datamodule = build(cfg["data"], "data", skeleton)
     record = RunRecord(config=cfg, skeleton=skeleton, overrides=overrides)
-    loggers = wandb_run(cfg["logger"], run_id=before.get(RUN_ID), group=sweep, tag=ablation)
-    records = [record, WandbRecords(config=cfg, skeleton=skeleton)]
+    loggers = wandb_run(cfg["logger"], run_id=before.get(RUN_ID), group=sweep, overrides=overrides)
+    log_model = bool((cfg["logger"].get("wandb") or {}).get("log_model"))
+    records = [record, WandbRecords(config=cfg, skeleton=skeleton, log_model=log_model)]
     trainer = build_trainer({**cfg, "logger": loggers}, skeleton, records)
     if sweep and trainer.world_size > 1 and trainer.strategy.launcher is not None:
         raise InputError(
@@ -190,15 +187,19 @@ def offline_without_account(loggers: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def wandb_run(
-    loggers: Mapping[str, Any], *, run_id: str | None, group: str | None, tag: str | None
+    loggers: Mapping[str, Any], *, run_id: str | None, group: str | None, overrides: Sequence[str]
 ) -> dict[str, Any]:
-    """The loggers, W&B told which run goes on, what sweep it is of, and one more tag; what the config says wins."""
+    """The loggers, W&B told which run goes on, what sweep it is of, and its ablations; what the config says wins.
+
+    Lightning's own ``log_model`` knows no best checkpoint and no skeleton: ``WandbRecords`` does it instead.
+    """
     chosen = loggers.get("wandb")
     if chosen is None:
         return dict(loggers)
-    known = {"id": chosen.get("id") or run_id, "group": chosen.get("group") or group}
-    tags = [*(chosen.get("tags") or ()), *([] if tag is None else [tag])]
-    return {**loggers, "wandb": {**chosen, **known, "tags": tags}}
+    known = {"id": chosen.get("id") or run_id, "group": chosen.get("group") or group, "log_model": False}
+    values = [override.removeprefix("ablation=") for override in overrides if override.startswith("ablation=")]
+    ablations = [name for value in values for name in value.strip("[]").split(",") if name]
+    return {**loggers, "wandb": {**chosen, **known, "tags": [*(chosen.get("tags") or ()), *ablations]}}
 
 
 def build_module(cfg: Mapping[str, Any], skeleton: KeypointSet, lr_scale: float = 1.0) -> PoseModule:
