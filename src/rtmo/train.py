@@ -104,11 +104,13 @@ def train(
     start = load_start(cfg, module, skeleton)
     console = Console(quiet=not trainer.is_global_zero, highlight=False, soft_wrap=True)
     print_start(console, cfg, chosen_recipe, plan, module, start)
+    exit_code = 1
     try:
         trainer.fit(module, datamodule=datamodule, ckpt_path=cfg["ckpt_path"], weights_only=True)
+        exit_code = 0
     finally:
         if any(isinstance(logger, WandbLogger) for logger in trainer.loggers):
-            import_module("wandb").finish()  # the next job of a sweep in this process starts its own
+            import_module("wandb").finish(exit_code)  # the next job of a sweep in this process starts its own
     scores = {
         name.removeprefix("val/"): float(value)
         for name, value in trainer.callback_metrics.items()

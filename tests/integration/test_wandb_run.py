@@ -7,6 +7,7 @@ import cv2
 import pytest
 import torch
 import wandb
+from wandb_dashboard import load_dashboard
 from wandb_file import WandbFile
 
 from rtmo.config import compose, validate
@@ -141,6 +142,17 @@ def test_checkpoints_are_artifacts_with_config_and_skeleton(logged: WandbFile, f
         assert metadata["skeleton"] == json.loads(json.dumps(COCO17.to_plain()))
     best = json.loads(models["best"].metadata)["val/AP"]
     assert best == pytest.approx(max(values(logged, "val/AP")))
+
+
+@pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")
+def test_the_dashboard_shows_what_runs_log(logged: WandbFile) -> None:
+    dashboard = load_dashboard()
+    names = {name for row in logged.history for name in row}
+    curves = [name for panels in dashboard.CURVES.values() for of_panel in panels.values() for name in of_panel]
+    assert not set(curves) - names
+    for name in (*dashboard.PICTURES.values(), dashboard.TABLE):
+        assert f"{name}._type" in names
+    assert dashboard.STEP in names
 
 
 def test_a_resumed_run_is_the_same_run(logged: WandbFile, folder: Path, tmp_path: Path) -> None:

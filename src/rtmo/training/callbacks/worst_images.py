@@ -90,12 +90,11 @@ class WorstImages(Callback):
 
 
 def _places(shown: Sequence[Sequence[int]]) -> dict[int, int]:
-    """Index in the source by image id; the sampler deals images to the ranks in turn."""
-    return {
-        image_id: number * len(shown) + rank
-        for rank, of_rank in enumerate(shown)
-        for number, image_id in reversed(list(enumerate(of_rank)))
-    }
+    """Index in the source by image id: the sampler deals images to the ranks in turn, and at the end some once more."""
+    places: dict[int, int] = {}
+    for place, image_id in enumerate(image_id for dealt in zip(*shown, strict=True) for image_id in dealt):
+        places.setdefault(image_id, place)
+    return places
 
 
 def _poses(match: ImageMatch) -> Poses:
