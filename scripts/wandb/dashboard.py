@@ -6,8 +6,8 @@ other views alone. ``name=...`` names it.
 
 import sys
 
-import wandb_workspaces.reports.v2 as reports
-import wandb_workspaces.workspaces as workspaces
+from wandb_workspaces import workspaces
+from wandb_workspaces.reports import v2 as reports
 
 STEP = "trainer/global_step"
 LOSSES = ("loss", "loss_cls", "loss_bbox", "loss_vis", "loss_mle", "loss_oks", "loss_bbox_aux")

@@ -1,4 +1,4 @@
-"""An offline W&B run of a small training holds all that its pages show; read back from the file that would be synced."""
+"""An offline W&B run of a small training, read back from the file that would be synced, holds all that pages show."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,15 @@ SMALL = (
 )
 FIGURES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
 LOSSES = ("loss", "loss_cls", "loss_bbox", "loss_vis", "loss_mle", "loss_oks")
-DIAGNOSTICS = ("positives_per_image", "pred_sigma", "grad_norm", "images_per_second", "data_wait", "memory_mib", "phase")
+DIAGNOSTICS = (
+    "positives_per_image",
+    "pred_sigma",
+    "grad_norm",
+    "images_per_second",
+    "data_wait",
+    "memory_mib",
+    "phase",
+)
 
 
 def run(folder: Path, *overrides: str, changes: tuple[str, ...] = (), sweep: str | None = None) -> WandbFile:
@@ -76,7 +84,7 @@ def test_losses_of_each_phase_are_a_curve_of_their_own(logged: WandbFile) -> Non
     for name in LOSSES:
         of_phases = [values(logged, f"phase_{phase}/{name}") for phase in "ABC"]
         assert [len(of_phase) for of_phase in of_phases] == [3, 3, 3]
-        assert sum(of_phases, []) == values(logged, f"train/{name}")
+        assert [value for of_phase in of_phases for value in of_phase] == values(logged, f"train/{name}")
 
 
 def test_the_summary_keeps_the_best_of_the_ap_family(logged: WandbFile) -> None:
@@ -103,7 +111,10 @@ def test_the_same_validation_images_every_time(logged: WandbFile, folder: Path) 
     assert len(sheets) == 3
     sizes = set()
     for number, name in enumerate(sheets):
-        logged_sheet, written = cv2.imread(str(logged.file(name))), cv2.imread(f"{folder}/images/epoch_{number:03d}.png")
+        logged_sheet, written = (
+            cv2.imread(str(logged.file(name))),
+            cv2.imread(f"{folder}/images/epoch_{number:03d}.png"),
+        )
         assert (logged_sheet == written).all()
         sizes.add(written.shape)
     assert len(sizes) == 1

@@ -37,7 +37,9 @@ class TrainBatchImage(Callback):
         self._done = True
         skeleton = trainer.datamodule.train_source.skeleton  # type: ignore[attr-defined]
         batch = batch.to("cpu")
-        images = [_drawn(batch, number, skeleton, self.min_height) for number in range(min(len(batch), self.num_images))]
+        images = [
+            _drawn(batch, number, skeleton, self.min_height) for number in range(min(len(batch), self.num_images))
+        ]
         title = f"{len(images)} of {len(batch)} images of the first batch, epoch {trainer.current_epoch}"
         sheet = titled(contact_sheet(images, self.columns), title, legend=True, height=_HEADING)
         write_image(images_folder(trainer) / "train_batch.png", sheet)
@@ -52,6 +54,4 @@ def _drawn(batch: Batch, number: int, skeleton: KeypointSet, min_height: int) ->
     keypoints, visibility, bboxes = (
         values[number][valid].numpy() for values in (people.keypoints, people.visibility, people.bboxes)
     )
-    return draw_poses(
-        image, keypoints, skeleton=skeleton, visibility=visibility, bboxes=bboxes, min_height=min_height
-    )
+    return draw_poses(image, keypoints, skeleton=skeleton, visibility=visibility, bboxes=bboxes, min_height=min_height)

@@ -35,7 +35,8 @@ class WandbRecords(Callback):
     - The summary of the run holds the highest value of every AP and AR.
     - ``phase_A/loss_oks``, ``phase_B/loss_oks``, ...: the losses of ``train/`` again, a curve for each phase.
     - ``val/worst``: what ``WorstImages`` wrote.
-    - ``model-<run id>``, where ``log_model`` is set: checkpoints with the aliases ``best`` and ``last``, config and skeleton in their metadata.
+    - ``model-<run id>``, where ``log_model`` is set: checkpoints with the aliases ``best`` and ``last``, config and
+      skeleton in their metadata.
     - Checkpoints hold the id of the run, so that it goes on in W&B where it goes on from one.
 
     Does nothing without a ``WandbLogger``. Comes after ``RunRecord`` and ``WorstImages`` among the callbacks.
@@ -79,9 +80,7 @@ class WandbRecords(Callback):
             return
         phase = pl_module.phases.at(trainer.current_epoch, trainer.max_epochs or 1)
         losses = {name.removeprefix("train/"): value for name, value in trainer.callback_metrics.items()}
-        of_phase = {
-            f"phase_{phase}/{name}": float(value) for name, value in losses.items() if name.startswith("loss")
-        }
+        of_phase = {f"phase_{phase}/{name}": float(value) for name, value in losses.items() if name.startswith("loss")}
         logger.log_metrics(of_phase, trainer.global_step - 1)  # Lightning numbers the rows of train/ from 0
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
