@@ -46,17 +46,18 @@ class Source:
         }
 
 
-def found(offset: float) -> Poses:
-    """One person, so many px beside the annotated one."""
-    points = torch.from_numpy(POINTS)[None] + offset
-    return Poses(torch.zeros(1, 4), torch.ones(1), points, torch.ones(1, 17))
+def found(*offsets: float) -> Poses:
+    """People so many px beside the annotated one."""
+    count = len(offsets)
+    points = torch.from_numpy(POINTS) + torch.tensor(offsets).view(-1, 1, 1)
+    return Poses(torch.zeros(count, 4), torch.ones(count), points, torch.ones(count, 17))
 
 
 @pytest.fixture
 def fit(tmp_path):
     """Calls the hooks of a training with two validations; the predictions of the second are given by image id."""
 
-    def run(offsets: dict[int, float], shown: list[list[int]] | None = None, **changes) -> Path:
+    def run(offsets: dict[int, float | None], shown: list[list[int]] | None = None, **changes) -> Path:
         callback = WorstImages(**changes)
         shown = [IDS] if shown is None else shown  # by rank; this one is the first
         metric = CocoKeypointAP(ground_truth=Source().ground_truth(), skeleton=COCO17)
@@ -71,7 +72,7 @@ def fit(tmp_path):
             callback.on_validation_batch_end(trainer, module, [], Mock(spec=Batch, image_ids=[77]), 0, dataloader_idx=1)
             callback.on_validation_end(trainer, module)
         assert callback._shown == shown[0]
-        metric.update(list(offsets), [found(offset) for offset in offsets.values()])
+        metric.update(list(offsets), [found() if offset is None else found(offset) for offset in offsets.values()])
         callback.on_fit_end(trainer, module)
         return tmp_path / "images"
 
@@ -102,6 +103,13 @@ def test_images_of_other_ranks_are_found(fit):
     images = fit({20: 500.0, 10: 6.0}, shown=[[40, 30], [10, 20]])
     listed = json.loads((images / "worst.json").read_text())
     assert [brightness(images / entry["file"]) for entry in listed] == [180, 100]
+
+
+def test_an_image_without_predictions_is_drawn_too(fit):
+    images = fit({10: 0.0, 30: None})
+    worst = json.loads((images / "worst.json").read_text())[0]
+    assert (worst["image_id"], worst["missed"], worst["false_positives"]) == (30, 1, 0)
+    assert brightness(images / worst["file"]) == 140
 
 
 def test_an_image_that_was_dealt_twice_is_where_it_was_first(fit):

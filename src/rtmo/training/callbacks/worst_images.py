@@ -100,7 +100,7 @@ def _places(shown: Sequence[Sequence[int]]) -> dict[int, int]:
 def _poses(match: ImageMatch) -> Poses:
     """The predictions of an image. The metric keeps no boxes: these hold the joints."""
     rows = torch.from_numpy(match.rows).float()
-    joints = rows[:, 1:].reshape(len(rows), -1, 3)
+    joints = rows[:, 1:].unflatten(1, (-1, 3))
     keypoints = joints[..., :2]
     return Poses(torch.cat([keypoints.amin(1), keypoints.amax(1)], -1), rows[:, 0], keypoints, joints[..., 2])
 
