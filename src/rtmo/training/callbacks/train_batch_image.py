@@ -37,9 +37,7 @@ class TrainBatchImage(Callback):
         self._done = True
         skeleton = trainer.datamodule.train_source.skeleton  # type: ignore[attr-defined]
         batch = batch.to("cpu")
-        images = [
-            _drawn(batch, number, skeleton, self.height) for number in range(min(len(batch), self.num_images))
-        ]
+        images = [_drawn(batch, number, skeleton, self.height) for number in range(min(len(batch), self.num_images))]
         title = f"{len(images)} of {len(batch)} images of the first batch, epoch {trainer.current_epoch}"
         sheet = titled(contact_sheet(images, self.columns), title, legend=True, height=_HEADING)
         write_image(images_folder(trainer) / "train_batch.png", sheet)
