@@ -26,6 +26,7 @@ from rtmo.skeletons import KeypointSet, keypoint_set
 from rtmo.targets import build, did_you_mean
 from rtmo.training.batch_plan import BatchPlan, plan_batch
 from rtmo.training.callbacks.run_record import RunRecord
+from rtmo.training.callbacks.wandb_records import RUN_ID, WandbRecords
 from rtmo.training.module import PoseModule
 from rtmo.weights.file import RECORD, read_file
 from rtmo.weights.load import load_pretrained
@@ -56,12 +57,19 @@ log = logging.getLogger(__name__)
 def main(cfg: dict[str, Any]) -> float | None:
     """Trains; what is returned is what a sweeper compares."""
     run = HydraConfig.get()
-    recipe = run.runtime.choices["recipe"]
-    return train(cfg, overrides=run.overrides.task, chosen_recipe=recipe, sweep=run.mode is RunMode.MULTIRUN)
+    return train(
+        cfg,
+        overrides=run.overrides.task,
+        chosen_recipe=run.runtime.choices["recipe"],
+        sweep=Path(run.sweep.dir).name if run.mode is RunMode.MULTIRUN else None,
+    )
 
 
 def train(
-    cfg: Mapping[str, Any], overrides: Sequence[str] = (), chosen_recipe: str = "", sweep: bool = False
+    cfg: Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    chosen_recipe: str = "",
+    sweep: str | None = None,
 ) -> float | None:
     """Trains a model from a resolved config.
 
@@ -69,7 +77,7 @@ def train(
         cfg: As ``rtmo.config.validate`` returns it.
         overrides: What the command line changed, for the record.
         chosen_recipe: The file of conf/recipe that was chosen, for the log.
-        sweep: Whether this is one of several runs of a command.
+        sweep: Name of the sweep's folder if this is one of several runs of a command.
 
     Returns:
         The last value of ``optimized_metric``; None if the config names none.
@@ -80,11 +88,13 @@ def train(
     check_values(cfg)
     seed_everything(cfg["seed"], workers=True, verbose=False)
     skeleton = keypoint_set(cfg["skeleton"])
-    if cfg["ckpt_path"] is not None:
-        check_resumable(Path(cfg["ckpt_path"]), skeleton)
+    before = {} if cfg["ckpt_path"] is None else check_resumable(Path(cfg["ckpt_path"]), skeleton)
     datamodule = build(cfg["data"], "data", skeleton)
     record = RunRecord(config=cfg, skeleton=skeleton, overrides=overrides)
-    trainer = build_trainer(cfg, skeleton, [record])
+    loggers = wandb_run(cfg["logger"], run_id=before.get(RUN_ID), group=sweep, overrides=overrides)
+    log_model = bool((cfg["logger"].get("wandb") or {}).get("log_model"))
+    records = [record, WandbRecords(config=cfg, skeleton=skeleton, log_model=log_model)]
+    trainer = build_trainer({**cfg, "logger": loggers}, skeleton, records)
     if sweep and trainer.world_size > 1 and trainer.strategy.launcher is not None:
         raise InputError(
             f"trainer.devices: Lightning would start each of {trainer.world_size} processes with the whole sweep; "
@@ -96,11 +106,13 @@ def train(
     start = load_start(cfg, module, skeleton)
     console = Console(quiet=not trainer.is_global_zero, highlight=False, soft_wrap=True)
     print_start(console, cfg, chosen_recipe, plan, module, start)
+    exit_code = 1
     try:
         trainer.fit(module, datamodule=datamodule, ckpt_path=cfg["ckpt_path"], weights_only=True)
+        exit_code = 0
     finally:
         if any(isinstance(logger, WandbLogger) for logger in trainer.loggers):
-            import_module("wandb").finish()  # the next job of a sweep in this process starts its own
+            import_module("wandb").finish(exit_code)  # the next job of a sweep in this process starts its own
     scores = {
         name.removeprefix("val/"): float(value)
         for name, value in trainer.callback_metrics.items()
@@ -129,8 +141,8 @@ def check_values(cfg: Mapping[str, Any]) -> None:
         raise InputError(f"seed: expected a whole number from 0 on, got {cfg['seed']!r}")
 
 
-def check_resumable(path: Path, skeleton: KeypointSet) -> None:
-    """Refuses to go on from a file that is no run's, or of a run with other joints.
+def check_resumable(path: Path, skeleton: KeypointSet) -> dict[str, Any]:
+    """Refuses to go on from a file that is no run's, or of a run with other joints; gives the record of the run.
 
     Raises:
         InputError: If so.
@@ -146,6 +158,7 @@ def check_resumable(path: Path, skeleton: KeypointSet) -> None:
             f"skeleton={skeleton.name}: differs from the one that {path} was trained with; give that one, or start a "
             f"new run with pretrained={path}"
         )
+    return dict(content[RECORD])
 
 
 def build_trainer(cfg: Mapping[str, Any], skeleton: KeypointSet, callbacks: Sequence[Callback] = ()) -> Trainer:
@@ -188,6 +201,22 @@ def offline_without_account(loggers: Mapping[str, Any]) -> dict[str, Any]:
         return dict(loggers)
     log.warning("W&B: no account on this machine, so the run is logged offline; `wandb sync` sends it later")
     return {**loggers, "wandb": {**chosen, "mode": "offline"}}
+
+
+def wandb_run(
+    loggers: Mapping[str, Any], *, run_id: str | None, group: str | None, overrides: Sequence[str]
+) -> dict[str, Any]:
+    """The loggers, W&B told which run goes on, what sweep it is of, and its ablations; what the config says wins.
+
+    Lightning's own ``log_model`` knows no best checkpoint and no skeleton: ``WandbRecords`` does it instead.
+    """
+    chosen = loggers.get("wandb")
+    if chosen is None:
+        return dict(loggers)
+    known = {"id": chosen.get("id") or run_id, "group": chosen.get("group") or group, "log_model": False}
+    values = [override.removeprefix("ablation=") for override in overrides if override.startswith("ablation=")]
+    ablations = [name for value in values for name in value.strip("[]").split(",") if name]
+    return {**loggers, "wandb": {**chosen, **known, "tags": [*(chosen.get("tags") or ()), *ablations]}}
 
 
 def build_module(cfg: Mapping[str, Any], skeleton: KeypointSet, lr_scale: float = 1.0) -> PoseModule:
