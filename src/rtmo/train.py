@@ -14,7 +14,7 @@ from hydra.types import RunMode
 from lightning import Trainer, seed_everything
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from rich.console import Console
 from rich.table import Table
 
@@ -25,6 +25,7 @@ from rtmo.skeletons import KeypointSet, keypoint_set
 from rtmo.targets import build
 from rtmo.training.batch_plan import BatchPlan, plan_batch
 from rtmo.training.callbacks.run_record import RunRecord
+from rtmo.training.earlier_run import check_same, finished_metrics, keep_rows, last_checkpoint
 from rtmo.training.module import PoseModule
 from rtmo.weights.file import RECORD, read_file
 from rtmo.weights.load import load_pretrained
@@ -54,8 +55,30 @@ log = logging.getLogger(__name__)
 def main(cfg: dict[str, Any]) -> float | None:
     """Trains; the returned AP is what a sweeper maximises."""
     run = HydraConfig.get()
-    recipe = run.runtime.choices["recipe"]
-    return train(cfg, overrides=run.overrides.task, chosen_recipe=recipe, sweep=run.mode is RunMode.MULTIRUN)
+    recipe, sweep = run.runtime.choices["recipe"], run.mode is RunMode.MULTIRUN
+    if sweep and (metrics := continue_earlier_run(cfg)) is not None:
+        return metrics.get("val/AP")
+    return train(cfg, overrides=run.overrides.task, chosen_recipe=recipe, sweep=sweep)
+
+
+def continue_earlier_run(cfg: dict[str, Any]) -> dict[str, float] | None:
+    """Has a run go on that its folder already holds, by setting ``ckpt_path``.
+
+    Returns:
+        The metrics of that run if it is finished; else None.
+
+    Raises:
+        InputError: If it is another run.
+    """
+    folder = Path(cfg["paths"]["output_dir"])
+    check_same(folder, cfg)
+    metrics, checkpoint = finished_metrics(folder), last_checkpoint(folder)
+    if metrics is not None:
+        log.info("%s: is finished, and not run again", folder)
+    elif checkpoint is not None:
+        log.info("%s: was stopped, and goes on from %s", folder, checkpoint.relative_to(folder))
+        cfg["ckpt_path"] = str(checkpoint)
+    return metrics
 
 
 def train(
@@ -78,8 +101,7 @@ def train(
     check_values(cfg)
     seed_everything(cfg["seed"], workers=True, verbose=False)
     skeleton = keypoint_set(cfg["skeleton"])
-    if cfg["ckpt_path"] is not None:
-        check_resumable(Path(cfg["ckpt_path"]), skeleton)
+    first_step = check_resumable(Path(cfg["ckpt_path"]), skeleton) if cfg["ckpt_path"] is not None else 0
     datamodule = build(cfg["data"], "data", skeleton)
     record = RunRecord(config=cfg, skeleton=skeleton, overrides=overrides)
     trainer = build_trainer(cfg, skeleton, [record])
@@ -88,6 +110,9 @@ def train(
             f"trainer.devices: Lightning would start each of {trainer.world_size} processes with the whole sweep; "
             "sweep (-m) with trainer.devices=1, or give every run a command of its own"
         )
+    for logger in trainer.loggers:
+        if first_step and isinstance(logger, CSVLogger):
+            keep_rows(logger, first_step)
     plan = plan_batch(cfg["data"]["batch_size"], trainer.world_size, cfg["nominal_batch"])
     trainer.accumulate_grad_batches = plan.accumulate
     module = build_module(cfg, skeleton, lr_scale=plan.lr_scale)
@@ -114,8 +139,11 @@ def check_values(cfg: Mapping[str, Any]) -> None:
         raise InputError(f"seed: expected a whole number from 0 on, got {cfg['seed']!r}")
 
 
-def check_resumable(path: Path, skeleton: KeypointSet) -> None:
+def check_resumable(path: Path, skeleton: KeypointSet) -> int:
     """Refuses to go on from a file that is no run's, or of a run with other joints.
+
+    Returns:
+        The step at which the run goes on.
 
     Raises:
         InputError: If so.
@@ -131,6 +159,7 @@ def check_resumable(path: Path, skeleton: KeypointSet) -> None:
             f"skeleton={skeleton.name}: differs from the one that {path} was trained with; give that one, or start a "
             f"new run with pretrained={path}"
         )
+    return content["global_step"]
 
 
 def build_trainer(cfg: Mapping[str, Any], skeleton: KeypointSet, callbacks: Sequence[Callback] = ()) -> Trainer:
