@@ -87,7 +87,7 @@ def test_resumed_run_ends_as_the_uninterrupted_one(finished: Path, tmp_path: Pat
         assert_same(whole[part], parts[part], part)
     assert whole["global_step"] == parts["global_step"] == 12
     assert rows(finished) == rows(resumed)
-    assert whole["callbacks"]["RunSummary"]["images"] == parts["callbacks"]["RunSummary"]["images"] == 48
+    assert whole["cost"]["images"] == parts["cost"]["images"] == 48
     state = whole["state_dict"]
     assert any(not torch.equal(state[name], value) for name, value in whole["current_model_state"].items())
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,32 +15,42 @@ from rtmo.errors import InputError
 PLACES = ("paths", "ckpt_path")  # keys that say where things are, not what is computed
 SHOWN = 3  # differences in a message
 
-
-def finished_metrics(folder: Path) -> dict[str, float] | None:
-    """What the finished run in a folder reached, by name; None if none is finished."""
-    file = folder / "summary.json"
-    return json.loads(file.read_text())["metrics"] if file.is_file() else None
+log = logging.getLogger(__name__)
 
 
-def last_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint from which the run in a folder can go on, if there is one."""
-    file = folder / "checkpoints" / "last.ckpt"
-    return file if file.is_file() else None
-
-
-def check_same(folder: Path, config: Mapping[str, Any]) -> None:
-    """Refuses a folder with results of a run that is not the one about to start.
-
-    Paths do not count, wherever the config names them: a folder may be moved.
+def continue_run(config: dict[str, Any]) -> dict[str, float] | None:
+    """Has a run go on that its folder holds already, by setting ``ckpt_path``.
 
     Args:
         config: Resolved, of the run about to start.
 
+    Returns:
+        The metrics of that run if it is finished; else None.
+
+    Raises:
+        InputError: If it is another run.
+    """
+    folder = Path(config["paths"]["output_dir"])
+    summary, checkpoint = folder / "summary.json", folder / "checkpoints" / "last.ckpt"
+    if not summary.is_file() and not checkpoint.is_file():
+        return None
+    check_same(folder, config)
+    if summary.is_file():
+        log.info("%s: the run is finished, and is not done again", folder)
+        return json.loads(summary.read_text())["metrics"]
+    log.info("%s: the run was stopped, and goes on from checkpoints/%s", folder, checkpoint.name)
+    config["ckpt_path"] = str(checkpoint)
+    return None
+
+
+def check_same(folder: Path, config: Mapping[str, Any]) -> None:
+    """Refuses a folder of a run that is not the one about to start.
+
+    Paths do not count, wherever the config names them: folders may be moved.
+
     Raises:
         InputError: If so. Names the keys that differ.
     """
-    if finished_metrics(folder) is None and last_checkpoint(folder) is None:
-        return
     file = folder / "config.yaml"
     there = _settings(yaml.safe_load(file.read_text())) if file.is_file() else {}
     here = _settings(config)
@@ -79,16 +90,14 @@ def _settings(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _leaves(node: Any, key: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(node, Mapping) and node:
-        for name, value in node.items():
+    if node and isinstance(node, Mapping | list):
+        for name, value in node.items() if isinstance(node, Mapping) else enumerate(node):
             yield from _leaves(value, f"{key}.{name}" if key else str(name))
     else:
         yield key, node
 
 
 def _without(places: list[tuple[str, str]], value: Any) -> Any:
-    if isinstance(value, list):
-        return [_without(places, item) for item in value]
     if isinstance(value, str):
         for name, place in places:
             if value == place or value.startswith(f"{place}/"):
