@@ -40,7 +40,7 @@ KEYS = frozenset(
 )
 # What Lightning says of things that are as they should be.
 POINTLESS_WARNINGS = (
-    "Experiment logs directory .* exists and is not empty",  # it is the run's folder
+    "(Experiment logs|Checkpoint) directory .* exists and is not empty",  # it is the run's folder
     r".isinstance\(treespec, LeafSpec\). is deprecated",  # in its own code
     "It is recommended to use .*'val/.* sync_dist=True",  # the metric has gathered all ranks
     "The dirpath has changed from",  # a run that goes on from a checkpoint has a folder of its own
