@@ -16,6 +16,8 @@ SWEEP = ("-m", "hydra.sweep.dir=sweep")
 PRIMARY = """
 defaults: [_self_, {paths: default}, {hydra: default}, {sweep: null}]
 name: small
+data_name: none
+optimized_metric: null
 seed: 0
 optimizer: {lr: 1.0, weight_decay: 1.0}
 ckpt_path: null
@@ -34,7 +36,7 @@ def program(tmp_path, monkeypatch):
         def main(cfg):
             return task(cfg)
 
-        return config.main("train", {"name", "seed", "optimizer", "ckpt_path", "paths"})(main)
+        return config.main("train", yaml.safe_load(PRIMARY).keys() - {"defaults"} | {"paths"})(main)
 
     return make
 
@@ -71,6 +73,19 @@ def test_failed_jobs_do_not_end_the_others(call, program, tmp_path):
     assert (sweep / "2" / "error.txt").read_text() == "error: weights.pth: damaged\n"
     assert "NaN" in (sweep / "3" / "error.txt").read_text()
     assert not (sweep / "0" / "error.txt").exists()
+
+
+def test_the_table_tells_what_differs_and_what_came_of_it(call, program):
+    def task(cfg: dict) -> None:
+        summary = {"metrics": {"val/AP": 0.1 + cfg["seed"]}}
+        Path(cfg["paths"]["output_dir"], "summary.json").write_text(json.dumps(summary))
+
+    code, stdout, _ = call(program(task), *SWEEP, "name=other", "seed=0,1", "optimizer.lr=[b,x],1")
+    words = " ".join(stdout[stdout.index("4 jobs in sweep") :].split())
+    assert code == 0
+    assert "job ┃ overrides ┃ state ┃ val/AP ┃ folder" in words
+    assert "│ 0 │ seed=0 optimizer.lr=[b,x] │ done │ 0.1000 │ 0 │" in words
+    assert "│ 3 │ seed=1 optimizer.lr=1 │ done │ 1.1000 │ 3 │" in words
 
 
 def test_a_sweep_that_is_run_again_tells_of_its_jobs_as_they_are_now(call, program, tmp_path):
@@ -160,8 +175,8 @@ class TestSearch:
 
     def test_goes_on_without_runs_that_fail(self, call, program, tmp_path):
         outcomes = iter([KeyError("our mistake"), 0.25, InputError("damaged"), 0.5])
-        three = ("sweep=optuna_lr", "hydra.sweeper.n_trials=4", "hydra.sweep.dir=sweep")
-        code, _, _ = call(program(lambda _: by_seed({0: next(outcomes)})({"seed": 0})), *three)
+        four = ("sweep=optuna_lr", "hydra.sweeper.n_trials=4", "hydra.sweep.dir=sweep")
+        code, _, _ = call(program(lambda cfg: by_seed({cfg["seed"]: next(outcomes)})(cfg)), *four)
         assert code == 1
         assert yaml.safe_load((tmp_path / "sweep" / "optimization_results.yaml").read_text())["best_value"] == 0.5
 

@@ -9,7 +9,10 @@ from rtmo.errors import InputError
 from rtmo.targets import did_you_mean
 
 # Choices that come with packages of the extra `search`.
-PLUGINS = ("hydra/sweeper=optuna", *(f"hydra/launcher={name}" for name in ("joblib", "submitit_local", "submitit_slurm")))
+PLUGINS = (
+    "hydra/sweeper=optuna",
+    *(f"hydra/launcher={name}" for name in ("joblib", "submitit_local", "submitit_slurm")),
+)
 CONFIG_ERRORS = (InputError, CompactHydraException, OmegaConfBaseException, yaml.YAMLError)
 
 
@@ -42,7 +45,9 @@ def _explain_choice(error: MissingConfigException) -> str:
             f"small data) or recipe=published, or add conf/recipe/{choice}.yaml"
         )
     if f"{group}={choice}" in PLUGINS:
-        return f'{group}={choice}: is not installed; pip install "rtmo[search]", in a checkout pip install -e ".[search]"'
+        return (
+            f'{group}={choice}: is not installed; pip install "rtmo[search]", in a checkout pip install -e ".[search]"'
+        )
     if error.options is None:
         return str(error).strip()
     return f"{group}={choice}: no such choice; {group} may be {', '.join(sorted(error.options))}"

@@ -51,15 +51,18 @@ def run_job(task: Callable[[DictConfig], Any], cfg: DictConfig) -> Any:
     job = HydraConfig.get()
     folder = Path(job.runtime.output_dir)
     finished_before = (folder / "summary.json").is_file()  # whatever happens now says nothing of that run
-    record = {"job": job.job.num, "overrides": list(job.overrides.task), "state": "stopped", "result": None}
+    metric = cfg.get("optimized_metric") or "val/AP"
+    record = {"job": job.job.num, "overrides": list(job.overrides.task), "metric": metric, "state": "stopped"}
     _write(folder, record)
     if not finished_before:
         (folder / ERROR).unlink(missing_ok=True)
+    result = None
     try:
-        result = task(cfg)
-        if isinstance(result, float) and math.isnan(result):
+        outcome = task(cfg)
+        if isinstance(outcome, float) and math.isnan(outcome):
             raise ValueError("the result is NaN")  # which no sweeper can compare
-        record |= {"state": "done", "result": result}
+        result = outcome
+        record |= {"state": "done", "value": _value(result, folder, metric)}
     except Exception as error:
         refused = isinstance(error, CONFIG_ERRORS)
         message = explain(error) if refused else f"{type(error).__name__}: {error}"
@@ -71,7 +74,7 @@ def run_job(task: Callable[[DictConfig], Any], cfg: DictConfig) -> Any:
     except SystemExit as stop:  # Lightning's, after SIGTERM, says that all is well
         raise SystemExit(stop.code or 128 + signal.SIGTERM) from None
     _write(folder, record)
-    return record["result"]
+    return result
 
 
 def all_failed() -> bool:
@@ -89,28 +92,24 @@ def report() -> int:
     jobs, folder = _records(), SweepStart.folder
     if not jobs:
         return 0
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     shared = set.intersection(*(set(record["overrides"]) for record in jobs.values())) if len(jobs) > 1 else set()
     table = Table(title=f"{len(jobs)} jobs in {folder}")
-    for name in ("job", "overrides", "state", "result", "folder"):
+    metric = " ".join(dict.fromkeys(record["metric"] for record in jobs.values()))
+    for name in ("job", "overrides", "state", metric, "folder"):
         table.add_column(name, overflow="fold")
     for place, record in jobs.items():
         own = " ".join(override for override in record["overrides"] if override not in shared)
-        result = record["result"]
-        shown = f"{result:.4f}" if isinstance(result, float) else "-"
-        table.add_row(str(record["job"]), own, record["state"], shown, str(place.relative_to(folder)))
-    console.print(table, markup=False)
+        value = "-" if record.get("value") is None else f"{record['value']:.4f}"
+        table.add_row(str(record["job"]), own, record["state"], value, str(place.relative_to(folder)))
+    console.print(table)
     for place, record in jobs.items():
         if "error" in record:
-            console.print(f"{place}: {record['error']}", markup=False, soft_wrap=True)
+            console.print(f"{place}: {record['error']}", soft_wrap=True)
     states = {record["state"] for record in jobs.values()} - {"done"}
     if not states:
         return 0
-    console.print(
-        "the same command with the same folder (hydra.sweep.dir=...) runs what is not done",
-        markup=False,
-        soft_wrap=True,
-    )
+    console.print("the same command with the same folder (hydra.sweep.dir=...) runs what is not done", soft_wrap=True)
     return EXIT_INPUT_ERROR if states == {"refused"} else 1
 
 
@@ -120,6 +119,15 @@ def _records() -> dict[Path, Mapping[str, Any]]:
         return {}
     found = {file.parent: json.loads(file.read_text()) for file in SweepStart.folder.rglob(RECORD)}
     return dict(sorted(found.items(), key=lambda item: item[1]["job"]))
+
+
+def _value(result: Any, folder: Path, metric: str) -> float | None:
+    """What a job returned, else what it left in its summary."""
+    if isinstance(result, float):
+        return result
+    summary = folder / "summary.json"
+    metrics = json.loads(summary.read_text())["metrics"] if summary.is_file() else {}
+    return metrics.get(metric, metrics.get(metric.removeprefix("val/")))
 
 
 def _write(folder: Path, record: Mapping[str, Any]) -> None:

@@ -24,7 +24,8 @@ TINY = (
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "rtmo.train", "-m", *TINY, "hydra.sweep.dir=sweep", *arguments]
+    sweep = ("-m", "hydra.sweep.dir=sweep", "optimized_metric=val/AP")
+    return [sys.executable, "-m", "rtmo.train", *sweep, *TINY, *arguments]
 
 
 def write_weights(file: Path, seed: int) -> None:
@@ -56,19 +57,19 @@ def test_four_jobs_of_which_one_fails_and_all_are_killed_end_with_four_results(t
     kill_when_there_is(sweep / "3" / "checkpoints" / "last.ckpt", process)
     assert [job["state"] for job in jobs(sweep)] == ["done", "refused", "done", "stopped"]
     assert "1.pth: no such file" in (sweep / "1" / "error.txt").read_text()
-    before = {number: (sweep / number / "summary.json").stat() for number in ("0", "2")}
+    before = {number: (sweep / number / "summary.json").stat().st_mtime_ns for number in ("0", "2")}
 
     write_weights(tmp_path / "1.pth", seed=1)
     again = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stdout + again.stderr
     assert [job["state"] for job in jobs(sweep)] == ["done"] * 4
-    assert {number: (sweep / number / "summary.json").stat() for number in before} == before
+    assert {number: (sweep / number / "summary.json").stat().st_mtime_ns for number in before} == before
     assert again.stdout.count("the run is finished, and is not done again") == 2
     assert again.stdout.count("the run was stopped, and goes on from checkpoints/last.ckpt") == 1
     for number, job in enumerate(jobs(sweep)):
         summary = json.loads((sweep / str(number) / "summary.json").read_text())
         assert (summary["epochs"], summary["steps"]) == (6, 24)
-        assert summary["metrics"]["val/AP"] == job["result"]
+        assert summary["metrics"]["val/AP"] == job["value"]
         with (sweep / str(number) / "metrics.csv").open() as lines:
             steps = [int(row["step"]) for row in csv.DictReader(lines) if row["train/loss"]]
         assert steps == list(range(24))
@@ -78,7 +79,11 @@ def test_four_jobs_of_which_one_fails_and_all_are_killed_end_with_four_results(t
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
 def test_parallel_jobs_share_the_cores_and_survive_each_other(tmp_path, launcher):
-    parallel = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2") if launcher == "joblib" else (f"hydra/launcher={launcher}",)
+    parallel = (
+        ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+        if launcher == "joblib"
+        else (f"hydra/launcher={launcher}",)
+    )
     arguments = command("pretrained=null,missing.pth", "trainer.max_epochs=1", *parallel)
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     run = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
