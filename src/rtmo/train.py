@@ -17,12 +17,13 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import WandbLogger
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 
 from rtmo import config
 from rtmo.download import DownloadError
 from rtmo.errors import InputError
 from rtmo.skeletons import KeypointSet, keypoint_set
-from rtmo.targets import build
+from rtmo.targets import build, did_you_mean
 from rtmo.training.batch_plan import BatchPlan, plan_batch
 from rtmo.training.callbacks.run_record import RunRecord
 from rtmo.training.module import PoseModule
@@ -32,6 +33,7 @@ from rtmo.weights.load import load_pretrained
 KEYS = frozenset(
     (
         *("name", "model_name", "data_name", "recipe", "published", "seed", "skeleton", "image_size", "nominal_batch"),
+        "optimized_metric",
         *("pretrained", "ckpt_path", "phases", "multiscale", "lr_factors", "model", "data", "augment", "criterion"),
         *("optimizer", "schedule", "module", "metric", "trainer", "callbacks", "logger", "paths"),
     )
@@ -52,7 +54,7 @@ log = logging.getLogger(__name__)
 
 @config.main("train", KEYS)
 def main(cfg: dict[str, Any]) -> float | None:
-    """Trains; the returned AP is what a sweeper maximises."""
+    """Trains; what is returned is what a sweeper compares."""
     run = HydraConfig.get()
     recipe = run.runtime.choices["recipe"]
     return train(cfg, overrides=run.overrides.task, chosen_recipe=recipe, sweep=run.mode is RunMode.MULTIRUN)
@@ -70,10 +72,10 @@ def train(
         sweep: Whether this is one of several runs of a command.
 
     Returns:
-        The last ``val/AP``; None if the run did not validate.
+        The last value of ``optimized_metric``; None if the config names none.
 
     Raises:
-        InputError: If something the config asks for cannot be had.
+        InputError: If something the config asks for cannot be had, or the run has no such metric.
     """
     check_values(cfg)
     seed_everything(cfg["seed"], workers=True, verbose=False)
@@ -105,7 +107,20 @@ def train(
         if name.startswith("val/")
     }
     print_scores(console, scores, "last validation", cfg["paths"]["output_dir"])
-    return scores.get("AP")
+    return optimized(cfg["optimized_metric"], trainer.callback_metrics)
+
+
+def optimized(name: str | None, metrics: Mapping[str, Tensor]) -> float | None:
+    """The metric that a sweep compares its runs by; None if there is no such thing.
+
+    Raises:
+        InputError: If the run has no metric of that name: a sweep must not take its absence for a bad score.
+    """
+    if name is None:
+        return None
+    if name not in metrics:
+        raise InputError(f"optimized_metric={name}: the run has no such metric; {did_you_mean(name, sorted(metrics))}")
+    return float(metrics[name])
 
 
 def check_values(cfg: Mapping[str, Any]) -> None:

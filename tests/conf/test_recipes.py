@@ -122,6 +122,7 @@ def test_what_no_size_changes_in_the_published_recipe():
     assert {**c, "bbox_aux_weight": None, "ignore_mask": None} == {**b, "bbox_aux_weight": None, "ignore_mask": None}
     assert (c["bbox_aux_weight"], c["ignore_mask"]) == (1, True)
     assert (a["proxy_target"], b["proxy_target"]) == ("gt", "dcc")
+    assert (a["score_oks"], b["score_oks"]) == ("proxy", "dcc")
     optimizer = cfg["optimizer"]
     assert (optimizer["lr"], optimizer["weight_decay"], optimizer["betas"]) == (4e-3, 0.05, [0.9, 0.999])
     assert (cfg["trainer"]["gradient_clip_val"], cfg["trainer"]["max_epochs"], cfg["nominal_batch"]) == (0.1, 600, 256)
