@@ -56,15 +56,11 @@ def test_command_writes_figure_and_numbers(checkpoint, call, tmp_path):
     assert record["image"] == "2 x 2 images of synthetic_val, 64 x 64 px"
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["people=[]"], "people: expected a list of whole numbers from 1 on, got []"),
-        (["people=[1,0]"], "people: expected a list of whole numbers from 1 on, got [1, 0]"),
-        (["tiles=3"], "tiles=3: too many for 64 x 64 px; each needs 32 px"),
-        (["rounds=0"], "rounds: expected a whole number from 1 on, got 0"),
-    ],
-)
-def test_what_cannot_be_measured_is_said(checkpoint, call, words, message):
-    code, _, stderr = call(latency.main, f"checkpoint={checkpoint}", *words)
-    assert (code, stderr) == (2, f"error: {message}\n")
+def test_images_too_small_for_the_network_are_refused():
+    with pytest.raises(InputError, match="tiles=3: too many for 64 x 64 px; each needs 32 px"):
+        mosaic(SOURCE, (64, 64), tiles=3)
+
+
+def test_no_number_of_people_is_refused(checkpoint, call):
+    code, _, stderr = call(latency.main, f"checkpoint={checkpoint}", "people=[1,0]")
+    assert (code, stderr) == (2, "error: people: expected a list of whole numbers from 1 on, got [1, 0]\n")

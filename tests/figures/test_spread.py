@@ -10,8 +10,9 @@ import torch
 from rtmo.assigners.simota import SimOTA
 from rtmo.data.pipeline import ValDataset
 from rtmo.data.synthetic.source import SyntheticPeople
+from rtmo.errors import InputError
 from rtmo.figures import spread
-from rtmo.figures.spread import Grid, measure_grids, rank_correlation, summary
+from rtmo.figures.spread import Grid, criterion_of, measure_grids, rank_correlation, summary
 from rtmo.skeletons import COCO17
 
 
@@ -76,7 +77,9 @@ def test_command_writes_figure_points_and_numbers(checkpoint, call, tmp_path):
     assert (tmp_path / "drawn/spread.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_loss_that_learns_no_spread_is_refused(make_checkpoint, call):
-    code, _, stderr = call(spread.main, f"checkpoint={make_checkpoint('criterion=kld')}")
-    assert code == 2
-    assert "trained with the loss kld, which learns no spread; give one trained with mle" in stderr
+def test_a_loss_that_learns_no_spread_is_refused(make_checkpoint, network):
+    fixed = make_checkpoint("ablation=mle_fixed_spread")
+    with pytest.raises(
+        InputError, match="its loss, mle, learned no spread; give one that was trained with ablation=mle"
+    ):
+        criterion_of(str(fixed), network)

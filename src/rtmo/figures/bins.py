@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -195,12 +195,12 @@ def _draw_curves(axes: Axes, pair: Pair, joint: int, axis: int, names: tuple[str
     axes.legend(frameon=False, loc="upper left", fontsize=9)
 
 
-def _first_overlap(boxes: Float[Tensor, "G 4"], found: Float[Tensor, "N 4"]) -> Int[np.ndarray, " G"]:
+def _first_overlap(boxes: Float[Tensor, "G 4"], found: Float[Tensor, "N 4"]) -> list[int]:
     """For each box the first found one that overlaps it enough; -1 where there is none."""
     if len(found) == 0:
-        return np.full(len(boxes), -1)
+        return [-1] * len(boxes)
     overlaps = pairwise_iou(boxes, found) >= MIN_IOU
-    return torch.where(overlaps.any(dim=1), overlaps.int().argmax(dim=1), -1).numpy()
+    return torch.where(overlaps.any(dim=1), overlaps.int().argmax(dim=1), -1).tolist()
 
 
 if __name__ == "__main__":

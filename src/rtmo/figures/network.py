@@ -46,7 +46,7 @@ class Network:
             InputError: If the network regresses them and has no heatmaps.
         """
         if self.model.dcc is None:
-            raise InputError("checkpoint: model.decoding=regression has no heatmaps; give one with another decoding")
+            raise InputError("model.decoding=regression has no heatmaps; give a checkpoint with another decoding")
         return self.model.dcc
 
     @torch.no_grad()

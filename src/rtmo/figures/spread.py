@@ -4,7 +4,7 @@ Reference: RTMO (arXiv:2312.07526), section 4.4 and figure 5: grids with higher 
 """
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +16,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from rtmo import config
-from rtmo.assigners.simota import SimOTA
 from rtmo.data.coco_json import write_json
 from rtmo.data.collate import collate
 from rtmo.data.pipeline import Item, ValDataset
@@ -25,8 +24,8 @@ from rtmo.evaluate import KEYS as EVALUATE_KEYS
 from rtmo.evaluate import take_from_checkpoint, trained_with
 from rtmo.figures.network import Network, check_counts, network_of, val_source
 from rtmo.figures.panels import BLUE, GREEN, ORANGE, PURPLE, write_figure
-from rtmo.losses.criterion import Criterion
-from rtmo.losses.keypoints import MLELoss
+from rtmo.losses.criterion import Assignment, Criterion
+from rtmo.losses.keypoints import KLDLoss, MLELoss
 from rtmo.ops.boxes import decode_bboxes
 from rtmo.ops.keypoints import decode_proxy, pairwise_oks
 from rtmo.targets import build
@@ -66,10 +65,10 @@ def main(cfg: dict[str, Any]) -> None:
     """Measures, draws and prints the files."""
     check_counts(cfg, ("num_images",))
     network, folder = network_of(cfg), Path(cfg["output"])
-    assigner = assigner_of(cfg["checkpoint"], network)
+    criterion = criterion_of(cfg["checkpoint"], network).to(cfg["device"])
     dataset = ValDataset(source=val_source(cfg), image_size=network.image_size)
     items = [dataset[index] for index in range(min(cfg["num_images"], len(dataset)))]
-    grids = [measure_grids(network, assigner, item) for item in items]
+    grids = [measure_grids(network, criterion.assigner, item) for item in items]
     flat = [grid for of_image in grids for grid in of_image]
     if not any(grid.assigned for grid in flat):
         raise InputError("data.val: nobody with labeled joints in these images; raise num_images or give other data")
@@ -80,25 +79,25 @@ def main(cfg: dict[str, Any]) -> None:
     print(folder / "spread.json")
 
 
-def assigner_of(checkpoint: str, network: Network) -> SimOTA:
-    """The assigner that a network was trained with.
+def criterion_of(checkpoint: str, network: Network) -> Criterion:
+    """The losses that a network was trained with, whose assigner says what its grid points learned.
 
     Raises:
-        InputError: If its loss leaves the spread untrained.
+        InputError: If they leave the spread untrained.
     """
-    content = read_checkpoint(find(checkpoint))
-    criterion: Criterion = build(trained_with(content)["criterion"], "criterion", network.skeleton)
-    if not isinstance(criterion.coordinate_loss, MLELoss):
+    trained = trained_with(read_checkpoint(find(checkpoint)))
+    criterion: Criterion = build(trained["criterion"], "criterion", network.skeleton)
+    loss = criterion.coordinate_loss
+    if not isinstance(loss, MLELoss | KLDLoss) or loss.sigma is not None:
         raise InputError(
-            f"checkpoint={checkpoint}: trained with the loss {criterion.coordinate_loss.name}, which learns no spread; "
-            "give one trained with mle"
+            f"checkpoint={checkpoint}: its loss, {loss.name}, learned no spread; give one that was trained with "
+            "ablation=mle"
         )
-    assert isinstance(criterion.assigner, SimOTA)
-    return criterion.assigner
+    return criterion
 
 
 @torch.no_grad()
-def measure_grids(network: Network, assigner: SimOTA, item: Item) -> list[Grid]:
+def measure_grids(network: Network, assigner: Callable[..., Assignment], item: Item) -> list[Grid]:
     """The grid points inside people's boxes and those that training assigns, each with its person.
 
     A point that is not assigned is measured with the person in whose box it lies, the one its pose fits best.
@@ -109,7 +108,7 @@ def measure_grids(network: Network, assigner: SimOTA, item: Item) -> list[Grid]:
     targets = collate([item]).targets.to(priors.device)
     bboxes = decode_bboxes(outputs.bbox_offsets, priors, strides)
     proxy = decode_proxy(outputs.proxy_offsets, priors, strides)
-    assigner = assigner.to(priors.device)
+    oks_sigmas = torch.tensor(network.skeleton.oks_sigmas, device=priors.device)
     gt_index = assigner(outputs.cls_logits, bboxes, proxy, priors=priors, strides=strides, targets=targets).gt_index[0]
 
     low, high = targets.bboxes[0, :, None, :2], targets.bboxes[0, :, None, 2:]
@@ -118,7 +117,7 @@ def measure_grids(network: Network, assigner: SimOTA, item: Item) -> list[Grid]:
     codes = network.classifier(outputs.pose_vectors[0, chosen], bboxes[0, chosen], priors[chosen], with_sigmas=True)
     assert codes.pred_sigmas is not None
     labeled = targets.labeled[0]
-    oks = pairwise_oks(codes.keypoints, targets.keypoints[0], labeled, targets.area[0], assigner.oks_sigmas)  # (F, G)
+    oks = pairwise_oks(codes.keypoints, targets.keypoints[0], labeled, targets.area[0], oks_sigmas)  # (F, G)
     nearest = oks.masked_fill(~inside[:, chosen].T, -1).argmax(dim=1)
     person = torch.where(gt_index[chosen] >= 0, gt_index[chosen], nearest)
     weight = labeled[person].float()
