@@ -164,7 +164,7 @@ def write_rows(rows: Sequence[dict[str, Any]], file: Path) -> Path:
 def draw_bins(pairs: Sequence[Pair], joints: Sequence[int], skeleton: KeypointSet, names: tuple[str, str]) -> Figure:
     """A row for each person and joint: the heatmap by either network over the image, then both along x and y.
 
-    The ring is the annotated joint; dashed and dotted lines are where the networks put it.
+    The ring is the annotated joint; dotted lines are where the networks put it.
     """
     rows = [(pair, joint) for pair in pairs for joint in joints]
     figure = Figure(figsize=(16, 3.1 * len(rows)), layout="constrained")

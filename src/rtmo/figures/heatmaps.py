@@ -66,7 +66,7 @@ def draw_heatmaps(found: Found, joints: Sequence[int], skeleton: KeypointSet, mo
     if len(found) == 0:
         raise ValueError("nobody was found, so there is nothing to draw")
     people = range(min(most_people, len(found)))
-    figure = Figure(figsize=(2.8 * (1 + len(joints)), 3.2 * len(people)), layout="constrained")
+    figure = Figure(figsize=(2.8 * (1 + len(joints)), 4.2 * len(people)), layout="constrained")
     grid = figure.subplots(len(people), 1 + len(joints), squeeze=False)
     for person, (overview, *panels) in zip(people, grid, strict=True):
         show_person(overview, found, person, skeleton)
