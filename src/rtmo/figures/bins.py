@@ -3,7 +3,6 @@
 Reference: RTMO (arXiv:2312.07526), section 4.4 and figure 6: without the encoding, nearby bins differ wildly.
 """
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from rtmo.evaluate import KEYS as EVALUATE_KEYS
 from rtmo.evaluate import take_from_checkpoint
 from rtmo.figures.found import Found, find_people
 from rtmo.figures.network import Network, check_counts, chosen_joints, network_of, val_source
-from rtmo.figures.panels import BLUE, ORANGE, show_heatmap, write_figure
+from rtmo.figures.panels import BLUE, ORANGE, show_heatmap, write_figure, write_rows
 from rtmo.models.rtmo import CLASSIFIERS
 from rtmo.ops.boxes import pairwise_iou
 from rtmo.skeletons import KeypointSet
@@ -139,7 +138,7 @@ def measure(pairs: Sequence[Pair], skeleton: KeypointSet, names: tuple[str, str]
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Means by network."""
+    """Number of heatmaps and mean roughness by network."""
     by_network: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         by_network.setdefault(row["network"], []).append(row)
@@ -150,15 +149,6 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         }
         for name, own in by_network.items()
     }
-
-
-def write_rows(rows: Sequence[dict[str, Any]], file: Path) -> Path:
-    """Writes rows as CSV."""
-    with file.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    return file
 
 
 def draw_bins(pairs: Sequence[Pair], joints: Sequence[int], skeleton: KeypointSet, names: tuple[str, str]) -> Figure:

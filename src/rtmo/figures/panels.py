@@ -1,5 +1,8 @@
 """Panels that several figures share, and files of figures."""
 
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -69,12 +72,35 @@ def write_figure(figure: Figure, file: Path) -> Path:
     Raises:
         InputError: If it cannot be written.
     """
+    with _writing(file):
+        figure.savefig(file, dpi=DPI)
+    return file
+
+
+def write_rows(rows: Sequence[Mapping[str, Any]], file: Path) -> Path:
+    """Writes rows with the same fields as CSV, making its folder; numbers to five digits after the point.
+
+    Raises:
+        InputError: If it cannot be written.
+    """
+    with _writing(file), file.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, rows[0])
+        writer.writeheader()
+        for row in rows:
+            writer.writerow(
+                {name: round(value, 5) if isinstance(value, float) else value for name, value in row.items()}
+            )
+    return file
+
+
+@contextmanager
+def _writing(file: Path) -> Iterator[None]:
+    """Makes the folder of a file, and has failures name the option that chose it."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(file, dpi=DPI)
+        yield
     except OSError as error:
         raise InputError(f"output={file.parent}: cannot be written ({error}); choose another place") from error
-    return file
 
 
 def _widened(heatmap: Float[np.ndarray, " X"]) -> Float[np.ndarray, " X"]:

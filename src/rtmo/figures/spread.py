@@ -3,7 +3,6 @@
 Reference: RTMO (arXiv:2312.07526), section 4.4 and figure 5: grids with higher OKS have lower variance.
 """
 
-import csv
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +22,7 @@ from rtmo.errors import InputError
 from rtmo.evaluate import KEYS as EVALUATE_KEYS
 from rtmo.evaluate import take_from_checkpoint, trained_with
 from rtmo.figures.network import Network, check_counts, network_of, val_source
-from rtmo.figures.panels import BLUE, GREEN, ORANGE, PURPLE, write_figure
+from rtmo.figures.panels import BLUE, GREEN, ORANGE, PURPLE, write_figure, write_rows
 from rtmo.losses.criterion import Assignment, Criterion
 from rtmo.losses.keypoints import KLDLoss, MLELoss
 from rtmo.ops.boxes import decode_bboxes
@@ -74,7 +73,7 @@ def main(cfg: dict[str, Any]) -> None:
         raise InputError("data.val: nobody with labeled joints in these images; raise num_images or give other data")
     shown = max(range(len(items)), key=lambda number: sum(grid.assigned for grid in grids[number]))
     print(write_figure(draw_spread(flat, items[shown].sample, grids[shown]), folder / "spread.png"))
-    print(write_grids(flat, folder / "spread.csv"))
+    print(write_rows([grid._asdict() for grid in flat], folder / "spread.csv"))
     write_json(folder / "spread.json", summary(flat), label=f"output={folder}", indent=2)
     print(folder / "spread.json")
 
@@ -176,15 +175,6 @@ def draw_spread(grids: Sequence[Grid], sample: Sample, shown: Sequence[Grid]) ->
         figure.colorbar(cells, ax=axes, shrink=0.85)
         axes.set_title(f"{field}, stride {stride:.0f}, assigned points framed", fontsize=11)
     return figure
-
-
-def write_grids(grids: Sequence[Grid], file: Path) -> Path:
-    """Writes grid points as CSV, a row each."""
-    with file.open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(Grid._fields)
-        writer.writerows([round(value, 5) if isinstance(value, float) else value for value in grid] for grid in grids)
-    return file
 
 
 def _assigned(grids: Sequence[Grid]) -> tuple[np.ndarray, np.ndarray]:
