@@ -62,5 +62,5 @@ def _average(curve: Curve, last: int) -> dict[int, tuple[float, float]]:
     stretches: dict[int, list[tuple[int, float]]] = {}
     for step, value in curve:
         if math.isfinite(value):
-            stretches.setdefault(math.ceil(step / last * POINTS), []).append((step, value))
+            stretches.setdefault(-(-step * POINTS // last), []).append((step, value))
     return {index: tuple(np.mean(points, axis=0).tolist()) for index, points in stretches.items()}

@@ -22,11 +22,15 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """The first column names what a line is about; the others are numbers if ``numeric``."""
+    """The first column names what a line is about."""
 
     columns: Sequence[str]
     lines: Sequence[Sequence[Cell]]
-    numeric: bool = True
+
+    @property
+    def numeric(self) -> list[bool]:
+        """Which columns are numbers: those with a value anywhere."""
+        return [any(line[column].value is not None for line in self.lines) for column in range(len(self.columns))]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import io
 import re
+import textwrap
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -39,6 +40,8 @@ STYLE: dict[Any, Any] = {
 }
 WIDTH = 10.0  # inches
 LEGEND_ROW = 0.22  # inches
+LEGEND_WIDTH = 125  # characters
+TICK_WIDTH = 36  # characters of a row's label beside an axis
 
 
 def scores(rows: Sequence[Row], baseline: Row, name: str) -> Figure | None:
@@ -46,7 +49,9 @@ def scores(rows: Sequence[Row], baseline: Row, name: str) -> Figure | None:
     if not any(row.values(name) for row in rows):
         return None
     with mpl.rc_context(STYLE):
-        canvas = Canvas(figsize=(WIDTH, 0.9 + 0.32 * len(rows)), layout="constrained")
+        labels = [textwrap.fill(row.label, TICK_WIDTH) for row in rows]
+        lines = max(1 + label.count("\n") for label in labels)
+        canvas = Canvas(figsize=(WIDTH, 0.9 + (0.14 + 0.18 * lines) * len(rows)), layout="constrained")
         axes = canvas.subplots()
         for index, row in enumerate(rows):
             values, found = row.values(name), spread(row.values(name))
@@ -57,7 +62,7 @@ def scores(rows: Sequence[Row], baseline: Row, name: str) -> Figure | None:
             axes.errorbar(found.mean, index, xerr=found.deviation, **style)
             if row is baseline:
                 axes.axvline(found.mean, color=GREY, linewidth=0.8, linestyle="--")
-        axes.set_yticks(range(len(rows)), [row.label for row in rows])
+        axes.set_yticks(range(len(rows)), labels)
         axes.set(xlabel=name, ylim=(len(rows) - 0.5, -0.5))
         caption = (
             f"{name} of the last validation: a stroke for each run, mean and sample deviation over seeds; "
@@ -81,6 +86,7 @@ def learning_curves(rows: Sequence[Row], column: str) -> Figure | None:
             epochs = axes.secondary_xaxis(
                 -0.2, functions=(partial(np.multiply, 1 / length), partial(np.multiply, length))
             )
+            epochs.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
             epochs.set_xlabel("epochs")
         place_legend(canvas, axes, rows)
         caption = (
@@ -148,7 +154,12 @@ def draw_line(
 
 
 def new_canvas(rows: Sequence[Row], height: float) -> Canvas:
-    return Canvas(figsize=(WIDTH, height + LEGEND_ROW * (1 + len(rows) // 3)), layout="constrained")
+    return Canvas(figsize=(WIDTH, height + LEGEND_ROW * -(-len(rows) // _legend_columns(rows))), layout="constrained")
+
+
+def _legend_columns(rows: Sequence[Row]) -> int:
+    longest = max(len(row.label) for row in rows)
+    return max(1, min(4, LEGEND_WIDTH // (longest + 8)))
 
 
 def _draw_bands(axes: Axes, rows: Sequence[Row], column: str) -> None:
@@ -172,7 +183,7 @@ def _mark_phases(axes: Axes, rows: Sequence[Row]) -> None:
 def place_legend(canvas: Canvas, axes: Axes, rows: Sequence[Row]) -> None:
     handles, labels = axes.get_legend_handles_labels()
     if handles:
-        canvas.legend(handles, labels, loc="outside upper left", ncols=min(3, len(rows)))
+        canvas.legend(handles, labels, loc="outside upper left", ncols=_legend_columns(rows))
 
 
 def to_svg(canvas: Canvas) -> str:

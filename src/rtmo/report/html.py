@@ -45,21 +45,24 @@ def _block(block: Block) -> str:
 
 
 def _table(table: Table) -> str:
-    head = "".join(f'<th scope="col"><button>{escape(column)}</button></th>' for column in table.columns)
-    body = "\n".join(f"<tr>{''.join(map(_cell, line, range(len(line))))}</tr>" for line in table.lines)
-    kind = "numbers" if table.numeric else "texts"
-    return (
-        f'<div class="wide"><table class="{kind}"><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
+    kinds = ["number" if numeric else "text" for numeric in table.numeric]
+    head = "".join(
+        f'<th scope="col" class="{kind}"><button>{escape(column)}</button></th>'
+        for column, kind in zip(table.columns, kinds, strict=True)
     )
+    body = "\n".join(f"<tr>{''.join(map(_cell, line, kinds, range(len(line))))}</tr>" for line in table.lines)
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
 
 
-def _cell(cell: Cell, place: int) -> str:
+def _cell(cell: Cell, kind: str, place: int) -> str:
     value = "" if cell.value is None else f' data-value="{cell.value!r}"'
-    shade = "" if cell.shade is None else f' class="shaded" style="--shade: {cell.shade:.3f}"'
-    swatch = "" if cell.colour is None else f'<i style="background: {cell.colour}"></i>'
+    shade = "" if cell.shade is None else f' style="--shade: {cell.shade:.3f}"'
+    text = escape(cell.text)
+    if cell.colour is not None:
+        text = f'<span><i style="background: {cell.colour}"></i>{text}</span>'
     tag = "td" if place else "th"
     scope = "" if place else ' scope="row"'
-    return f"<{tag}{scope}{value}{shade}>{swatch}{escape(cell.text)}</{tag}>"
+    return f'<{tag}{scope} class="{kind}"{value}{shade}>{text}</{tag}>'
 
 
 def _gallery(gallery: Gallery) -> str:

@@ -1,5 +1,6 @@
 """A report as Markdown, with its figures as files beside it; pictures stay on the page."""
 
+import re
 from collections.abc import Sequence
 
 from rtmo.report.document import Figure, Folded, Gallery, Section, Table, Text
@@ -9,7 +10,7 @@ FIGURES = "figures"  # folder of the files
 
 def as_markdown(title: str, facts: Sequence[tuple[str, str]], sections: Sequence[Section]) -> str:
     """Headings, tables, links to figures."""
-    lines = [f"# {title}", "", *(f"- {name}: {value}" for name, value in facts)]
+    lines = [f"# {title}", "", *(f"- {name}: {_escape(value)}" for name, value in facts)]
     for section in sections:
         if any(isinstance(block, Gallery) for block in section.blocks):
             continue
@@ -20,7 +21,7 @@ def as_markdown(title: str, facts: Sequence[tuple[str, str]], sections: Sequence
             lines.append("")
             match block:
                 case Text(text):
-                    lines.append(text)
+                    lines.append(_escape(text))
                 case Table():
                     lines += _table(block)
                 case Figure(name, _, caption):
@@ -29,10 +30,10 @@ def as_markdown(title: str, facts: Sequence[tuple[str, str]], sections: Sequence
 
 
 def _table(table: Table) -> list[str]:
-    rule = ["---", *(["---:" if table.numeric else "---"] * (len(table.columns) - 1))]
+    rule = ["---:" if numeric else "---" for numeric in table.numeric]
     texts = [[cell.text for cell in line] for line in table.lines]
     return [f"| {' | '.join(map(_escape, line))} |" for line in (table.columns, rule, *texts)]
 
 
 def _escape(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+    return re.sub(r"([\\|<>*_`])", r"\\\1", text.replace("\n", " "))

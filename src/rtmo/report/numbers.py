@@ -9,7 +9,7 @@ from typing import Any
 from rtmo.report.networks import Timings
 from rtmo.report.rows import Row
 from rtmo.report.scores import difference, spread
-from rtmo.report.tables import COSTS
+from rtmo.report.tables import COSTS, best_score
 
 Record = dict[str, Any]
 
@@ -33,7 +33,11 @@ def as_records(
                     "state": run.state,
                     "seed": run.seed,
                     "scores": run.scores,
-                    **({name: cost(run) for name, cost in COSTS.items()} if run.finished else {}),
+                    **(
+                        {"best": best_score(run), **{name: cost(run) for name, cost in COSTS.items()}}
+                        if run.finished
+                        else {}
+                    ),
                 }
                 for run in row.runs
             ],

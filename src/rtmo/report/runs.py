@@ -133,7 +133,7 @@ def read_run(folder: Path, name: str) -> Run:
     elif faults:
         state = "; ".join(faults)
     elif not summary:
-        state = "no summary.json: stopped, or still running"
+        state = "no summary.json, so it was stopped or is still running"
     elif not config and "checkpoint" not in summary:
         state = "no config.yaml"
     overrides = tuple(environment.get("overrides", ()))

@@ -51,15 +51,18 @@ def _results(
 ) -> Section:
     unfinished = [run for row in rows for run in row.runs if not run.finished]
     blocks: list[Block] = [Text(fault, warning=True) for fault in faults]
-    blocks += [Text(f"{run.name} is not part of the numbers. {run.state}", warning=True) for run in unfinished]
-    table = tables.results(rows, baseline, parameters, timings)
+    blocks += [Text(f"Run {run.name} is not part of the numbers: {run.state}", warning=True) for run in unfinished]
     note = (
         "A row holds the runs that differ only in their seed. Scores are those of the last validation: mean ± sample "
         f"deviation over seeds. Differences are to {baseline.label!r}, ± Welch's {CONFIDENCE:.0%} interval; beyond "
-        "noise: the interval excludes zero (each row by itself, not corrected for the number of rows). Images are optimiser "
-        "steps times images a step, parameters those that inference needs."
+        "noise: the interval excludes zero (each row by itself, not corrected for the number of rows)."
     )
-    return Section("Results", [*blocks, table, Text(note), *_present(figures.scores(rows, baseline, tables.MAIN))])
+    cost_note = (
+        "Images are optimiser steps times images a step; seconds with validation, images/s without; parameters those "
+        "that inference needs. Means over seeds."
+    )
+    blocks += [tables.scores(rows, baseline), Text(note), *_present(figures.scores(rows, baseline, tables.MAIN))]
+    return Section("Results", [*blocks, tables.costs(rows, parameters, timings), Text(cost_note)])
 
 
 def _curves(rows: Sequence[Row]) -> Section:
@@ -91,7 +94,8 @@ def _analysis(rows: Sequence[Row]) -> Section:
             tables.by_keypoint(analysed, "pck"),
             Text(
                 "Errors: of labeled joints of people who were found, the share that is good, near (jitter), on the "
-                "other side (inversion), on another person (swap) or nowhere near (miss); people; calibration errors."
+                "other side (inversion), on another person (swap) or nowhere near (miss); people found, missed and "
+                "reported where there is none; mean distance of scores of people and joints from their OKS."
             ),
             tables.errors(analysed),
             *_present(analysis_figures.by_group(rows), analysis_figures.calibration(rows)),

@@ -15,12 +15,16 @@ MAIN = "AP"  # the score that rows are compared by
 BEYOND = {True: "yes", False: "no", None: "one seed"}
 NOTHING = Cell(ABSENT)
 COSTS: Mapping[str, Callable[[Run], float | None]] = {
-    "best AP": lambda run: run.summary.get("best_val_AP"),
     "images": lambda run: run.images,
     "seconds": lambda run: run.summary.get("total_seconds", run.summary.get("seconds")),
     "images/s": lambda run: run.summary.get("images_per_second"),
-    "MiB": lambda run: run.summary.get("peak_memory_mib"),
+    "memory, MiB": lambda run: run.summary.get("peak_memory_mib"),
 }
+
+
+def best_score(run: Run) -> float | None:
+    """The best of all validations."""
+    return run.summary.get("best_val_AP")
 
 
 def label_cell(rows: Sequence[Row], row: Row) -> Cell:
@@ -34,28 +38,31 @@ def score_names(rows: Sequence[Row]) -> list[str]:
     return [name for name in SCORES if name in there] + sorted(name for name in there if name.endswith(f"/{MAIN}"))
 
 
-def results(rows: Sequence[Row], baseline: Row, parameters: Mapping[str, int | None], timings: Timings | None) -> Table:
-    """A line for each row: scores, difference to the baseline, cost."""
+def scores(rows: Sequence[Row], baseline: Row) -> Table:
+    """A line for each row: scores and the difference to the baseline."""
     names = score_names(rows)
-    columns = ["row", "runs", *names, f"difference in {MAIN}", "beyond noise", *COSTS, "parameters"]
     lines = []
     for row in rows:
-        done, all_runs = len(row.finished), len(row.runs)
-        line = [label_cell(rows, row), Cell(f"{done}" if done == all_runs else f"{done} of {all_runs}", done)]
+        done, planned = len(row.finished), len(row.runs)
+        line = [label_cell(rows, row), Cell(f"{done}" if done == planned else f"{done} of {planned}", done)]
         line += [mean_cell(row.values(name)) for name in names]
-        line += _difference_cells(row, baseline)
-        best, *costs = (_known(cost(run) for run in row.finished) for cost in COSTS.values())
-        line += [mean_cell(best), *(_cost_cell(values) for values in costs)]
-        count = parameters.get(row.label)
-        line.append(NOTHING if count is None else Cell(f"{count / 1e6:.2f} M", count))
+        line += [*_difference_cells(row, baseline), mean_cell(_known(map(best_score, row.finished)))]
         lines.append(line)
-    if timings is not None:
-        columns.append("latency")
-        for row, line in zip(rows, lines, strict=True):
-            timing = timings.by_label.get(row.label)
-            latency = None if timing is None else timing.latency.median_ms
-            line.append(NOTHING if latency is None else Cell(f"{latency:.1f} ms", latency))
-    return Table(columns, lines)
+    return Table(["row", "runs", *names, f"difference in {MAIN}", "beyond noise", f"best {MAIN}"], lines)
+
+
+def costs(rows: Sequence[Row], parameters: Mapping[str, int | None], timings: Timings | None) -> Table:
+    """A line for each row: what training took, how large and how fast the network is."""
+    lines = []
+    for row in rows:
+        count = parameters.get(row.label)
+        timing = None if timings is None else timings.by_label.get(row.label)
+        line = [label_cell(rows, row), *(_cost_cell(_known(map(cost, row.finished))) for cost in COSTS.values())]
+        line.append(NOTHING if count is None else Cell(f"{count / 1e6:.2f} M", count))
+        if timings is not None:
+            line.append(_number_cell(None if timing is None else timing.latency.median_ms, "{:.1f}"))
+        lines.append(line)
+    return Table(["row", *COSTS, "parameters", *([] if timings is None else ["latency, ms"])], lines)
 
 
 def all_runs(rows: Sequence[Row]) -> Table:
@@ -64,7 +71,7 @@ def all_runs(rows: Sequence[Row]) -> Table:
     lines = []
     for row in rows:
         for run in row.runs:
-            numbers = (run.scores.get(MAIN), COSTS["best AP"](run), run.summary.get("epochs"), COSTS["seconds"](run))
+            numbers = (run.scores.get(MAIN), best_score(run), run.summary.get("epochs"), COSTS["seconds"](run))
             formats = ("{:.3f}", "{:.3f}", "{:d}", "{:.0f}")
             line = [
                 Cell(run.name),
@@ -129,8 +136,7 @@ def errors(rows: Sequence[Row]) -> Table:
             for what in ("instance", "keypoint")
         ]
         lines.append(line)
-    titles = [*kinds, *(f"people {kind.replace('_', ' ')}" for kind in people), "score error", "joint score error"]
-    return Table(["row", *titles], lines)
+    return Table(["row", *kinds, "found", "missed", "false", "score error", "joint score error"], lines)
 
 
 def config_differences(rows: Sequence[Row]) -> Table:
@@ -138,7 +144,7 @@ def config_differences(rows: Sequence[Row]) -> Table:
     configured = [row for row in rows if row.config]
     changed = differences([row.config for row in configured])
     lines = [[Cell(key), *(Cell(plain(value)) for value in values)] for key, values in changed.items()]
-    return Table(["key", *(row.label for row in configured)], lines, numeric=False)
+    return Table(["key", *(row.label for row in configured)], lines)
 
 
 def plain(value: Any) -> str:
