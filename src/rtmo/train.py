@@ -14,7 +14,7 @@ from hydra.types import RunMode
 from lightning import Trainer, seed_everything
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from rich.console import Console
 from rich.table import Table
 
@@ -25,6 +25,8 @@ from rtmo.skeletons import KeypointSet, keypoint_set
 from rtmo.targets import build
 from rtmo.training.batch_plan import BatchPlan, plan_batch
 from rtmo.training.callbacks.run_record import RunRecord
+from rtmo.training.callbacks.wandb_records import RUN_ID, WandbRecords
+from rtmo.training.earlier_run import continue_run, keep_rows
 from rtmo.training.module import PoseModule
 from rtmo.weights.file import RECORD, read_file
 from rtmo.weights.load import load_pretrained
@@ -54,12 +56,24 @@ log = logging.getLogger(__name__)
 def main(cfg: dict[str, Any]) -> float | None:
     """Trains; the returned AP is what a sweeper maximises."""
     run = HydraConfig.get()
-    recipe = run.runtime.choices["recipe"]
-    return train(cfg, overrides=run.overrides.task, chosen_recipe=recipe, sweep=run.mode is RunMode.MULTIRUN)
+    choices, in_sweep = run.runtime.choices, run.mode is RunMode.MULTIRUN
+    if in_sweep and (metrics := continue_run(cfg)) is not None:
+        return metrics.get("val/AP")
+    return train(
+        cfg,
+        overrides=run.overrides.task,
+        chosen_recipe=choices["recipe"],
+        ablation=choices.get("ablation"),
+        sweep=Path(run.sweep.dir).name if in_sweep else None,
+    )
 
 
 def train(
-    cfg: Mapping[str, Any], overrides: Sequence[str] = (), chosen_recipe: str = "", sweep: bool = False
+    cfg: Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    chosen_recipe: str = "",
+    ablation: str | None = None,
+    sweep: str | None = None,
 ) -> float | None:
     """Trains a model from a resolved config.
 
@@ -67,7 +81,8 @@ def train(
         cfg: As ``rtmo.config.validate`` returns it.
         overrides: What the command line changed, for the record.
         chosen_recipe: The file of conf/recipe that was chosen, for the log.
-        sweep: Whether this is one of several runs of a command.
+        ablation: The file of conf/ablation that was chosen, for W&B.
+        sweep: Name of the sweep's folder if this is one of several runs of a command.
 
     Returns:
         The last ``val/AP``; None if the run did not validate.
@@ -78,16 +93,20 @@ def train(
     check_values(cfg)
     seed_everything(cfg["seed"], workers=True, verbose=False)
     skeleton = keypoint_set(cfg["skeleton"])
-    if cfg["ckpt_path"] is not None:
-        check_resumable(Path(cfg["ckpt_path"]), skeleton)
+    before = {RECORD: {}} if cfg["ckpt_path"] is None else check_resumable(Path(cfg["ckpt_path"]), skeleton)
     datamodule = build(cfg["data"], "data", skeleton)
     record = RunRecord(config=cfg, skeleton=skeleton, overrides=overrides)
-    trainer = build_trainer(cfg, skeleton, [record])
+    loggers = wandb_run(cfg["logger"], run_id=before[RECORD].get(RUN_ID), group=sweep, tag=ablation)
+    records = [record, WandbRecords(config=cfg, skeleton=skeleton)]
+    trainer = build_trainer({**cfg, "logger": loggers}, skeleton, records)
     if sweep and trainer.world_size > 1 and trainer.strategy.launcher is not None:
         raise InputError(
             f"trainer.devices: Lightning would start each of {trainer.world_size} processes with the whole sweep; "
             "sweep (-m) with trainer.devices=1, or give every run a command of its own"
         )
+    for logger in trainer.loggers:
+        if "global_step" in before and isinstance(logger, CSVLogger):
+            keep_rows(logger, before["global_step"])
     plan = plan_batch(cfg["data"]["batch_size"], trainer.world_size, cfg["nominal_batch"])
     trainer.accumulate_grad_batches = plan.accumulate
     module = build_module(cfg, skeleton, lr_scale=plan.lr_scale)
@@ -114,8 +133,8 @@ def check_values(cfg: Mapping[str, Any]) -> None:
         raise InputError(f"seed: expected a whole number from 0 on, got {cfg['seed']!r}")
 
 
-def check_resumable(path: Path, skeleton: KeypointSet) -> None:
-    """Refuses to go on from a file that is no run's, or of a run with other joints.
+def check_resumable(path: Path, skeleton: KeypointSet) -> dict[str, Any]:
+    """Refuses to go on from a file that is no run's, or of a run with other joints; gives what the file holds.
 
     Raises:
         InputError: If so.
@@ -131,6 +150,7 @@ def check_resumable(path: Path, skeleton: KeypointSet) -> None:
             f"skeleton={skeleton.name}: differs from the one that {path} was trained with; give that one, or start a "
             f"new run with pretrained={path}"
         )
+    return content
 
 
 def build_trainer(cfg: Mapping[str, Any], skeleton: KeypointSet, callbacks: Sequence[Callback] = ()) -> Trainer:
@@ -173,6 +193,16 @@ def offline_without_account(loggers: Mapping[str, Any]) -> dict[str, Any]:
         return dict(loggers)
     log.warning("W&B: no account on this machine, so the run is logged offline; `wandb sync` sends it later")
     return {**loggers, "wandb": {**chosen, "mode": "offline"}}
+
+
+def wandb_run(loggers: Mapping[str, Any], *, run_id: str | None, group: str | None, tag: str | None) -> dict[str, Any]:
+    """The loggers, W&B told which run goes on, what sweep it is of, and one more tag; what the config says wins."""
+    chosen = loggers.get("wandb")
+    if chosen is None:
+        return dict(loggers)
+    known = {"id": chosen.get("id") or run_id, "group": chosen.get("group") or group}
+    tags = [*(chosen.get("tags") or ()), *([] if tag is None else [tag])]
+    return {**loggers, "wandb": {**chosen, **known, "tags": tags}}
 
 
 def build_module(cfg: Mapping[str, Any], skeleton: KeypointSet, lr_scale: float = 1.0) -> PoseModule:

@@ -9,6 +9,7 @@ import contextlib
 import io
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from rtmo.errors import InputError
+from rtmo.evaluation.matching import ImageMatch, ImageScore, match_image, worst_first
 from rtmo.skeletons import KeypointSet
 from rtmo.types import Poses
 
@@ -155,6 +157,17 @@ class CocoKeypointAP(Metric):
             for image_id, rows in predictions.items()
             for row in rows
         ]
+
+    def matches(self) -> list[ImageMatch]:
+        """Whom the predictions of every image found; call it on every rank."""
+        with self.sync_context():
+            predictions, _ = self._predictions()
+        match = partial(match_image, oks_sigmas=self.skeleton.oks_sigmas, max_detections=self.max_detections)
+        return [match(image_id, self._people[image_id], rows) for image_id, rows in predictions.items()]
+
+    def image_scores(self) -> list[ImageScore]:
+        """How well the people of each image were found, worst first; call it on every rank."""
+        return worst_first(self.matches())
 
     def _predictions(self) -> tuple[dict[int, Float[np.ndarray, "_ D"]], dict[int, int]]:
         """Finite rows by image id, and how many were not finite in the images that had any."""

@@ -7,6 +7,7 @@ import torch
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -15,8 +16,10 @@ from rtmo.losses.criterion import Criterion
 from rtmo.models.rtmo import RTMO
 from rtmo.ops.affine import unwarp_poses
 from rtmo.phases import Phases
+from rtmo.training.memory import peak_memory_mib
 from rtmo.training.multiscale import MultiScale, resize_batch
 from rtmo.training.param_groups import make_param_groups
+from rtmo.training.step_times import StepTimes
 from rtmo.types import Batch, Poses
 
 
@@ -68,6 +71,7 @@ class PoseModule(LightningModule):
         self.multiscale = multiscale
         self.score_thr = score_thr
         self.nms_thr = nms_thr
+        self.step_times = StepTimes()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW over the parameter groups, with its rate set before every step."""
@@ -92,7 +96,37 @@ class PoseModule(LightningModule):
         losses = self.criterion(outputs, batch.targets, self.model.dcc, phase, batch.ignore_mask)
         for name, value in losses.items():
             self.log(f"train/{name}", value, prog_bar=name in ("loss", "pose_oks"), batch_size=len(batch))
+        if self.logs_this_step():
+            self.log("train/phase", float("ABC".index(phase)), batch_size=len(batch))
+            self.log("train/positives_per_image", losses["num_positives"] / len(batch), batch_size=len(batch))
         return losses["loss"]
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Logs the L2 norm of all gradients, which Lightning clips afterwards."""
+        if self.logs_this_step():
+            gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
+            self.log("train/grad_norm", get_total_norm(gradients))
+
+    def on_train_epoch_start(self) -> None:
+        self.step_times.resume()
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        self.step_times.batch_arrived()
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Logs what the latest steps cost, on this rank; images are those of all ranks."""
+        self.step_times.batch_ended(len(batch) * self.trainer.world_size)
+        if self.logs_this_step():
+            self.log("train/images_per_second", self.step_times.images_per_second, batch_size=len(batch))
+            self.log("train/data_wait", self.step_times.data_wait, batch_size=len(batch))
+            self.log("train/memory_mib", peak_memory_mib(), batch_size=len(batch))
+
+    def on_validation_end(self) -> None:
+        self.step_times.resume()  # it may come in the middle of an epoch
+
+    def logs_this_step(self) -> bool:
+        """Whether loggers get what is logged now: to compute it for every step would cost time."""
+        return self.trainer._logger_connector.should_update_logs or bool(self.trainer.fast_dev_run)  # type: ignore[attr-defined]
 
     def on_validation_epoch_start(self) -> None:
         """Makes the metrics when the ground truth is known, and empties them.

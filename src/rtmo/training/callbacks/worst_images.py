@@ -1,0 +1,111 @@
+"""The validation images that the network does worst on, for people to look at."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+
+from rtmo.data.coco_json import write_json
+from rtmo.drawing import prediction_panel, titled, write_image
+from rtmo.evaluation.matching import ImageMatch, ImageScore, worst_first
+from rtmo.training.callbacks.pictures import images_folder
+from rtmo.training.module import PoseModule
+from rtmo.types import Batch, Poses
+
+WORST = "worst.json"  # in images/
+
+
+class WorstImages(Callback):
+    """Writes ``images/worst/<rank>_<image id>.png`` and ``images/worst.json`` when training ends.
+
+    Chosen from all images of the last validation on ``data.val``, by the mean OKS of their people. The JSON file lists
+    ``file`` and the fields of ``ImageScore`` of each, the worst first.
+
+    Args:
+        num_images: At most so many.
+        score_thr: People and joints scored below are left out of the pictures; the scores count them.
+        height: Of the pictures, px.
+    """
+
+    def __init__(self, *, num_images: int = 16, score_thr: float = 0.3, height: int = 360) -> None:
+        self.num_images = num_images
+        self.score_thr = score_thr
+        self.height = height
+        self._shown: list[int] = []  # image ids in the order of this rank's loader, in the last validation
+        self._validated = False
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._shown = []
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if dataloader_idx == 0:
+            self._shown += batch.image_ids
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._validated |= not trainer.sanity_checking
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not self._validated:
+            return
+        assert isinstance(pl_module, PoseModule)
+        matches = {match.image_id: match for match in pl_module.metrics["val"].matches()}  # gathers, as does the next
+        places = _places(pl_module.all_gather(torch.tensor(self._shown)).view(trainer.world_size, -1).tolist())
+        if trainer.is_global_zero:
+            self._write(trainer, worst_first(list(matches.values()))[: self.num_images], matches, places)
+
+    def _write(
+        self,
+        trainer: Trainer,
+        scores: Sequence[ImageScore],
+        matches: Mapping[int, ImageMatch],
+        places: Mapping[int, int],
+    ) -> None:
+        source = trainer.datamodule.val_source  # type: ignore[attr-defined]
+        folder = images_folder(trainer)
+        listed = []
+        for rank, score in enumerate(scores):
+            file = f"worst/{rank:02d}_{score.image_id}.png"
+            panel = prediction_panel(
+                source.load(places[score.image_id]),
+                _poses(matches[score.image_id]),
+                skeleton=source.skeleton,
+                score_thr=self.score_thr,
+                keypoint_thr=self.score_thr,
+                height=self.height,
+            )
+            write_image(folder / file, titled(panel, _caption(score)))
+            listed.append({"file": file, **asdict(score)})
+        write_json(folder / WORST, listed, label=f"callbacks.worst: {folder / WORST}", indent=2)
+
+
+def _places(shown: Sequence[Sequence[int]]) -> dict[int, int]:
+    """Index in the source by image id; the sampler deals images to the ranks in turn."""
+    return {
+        image_id: number * len(shown) + rank
+        for rank, of_rank in enumerate(shown)
+        for number, image_id in reversed(list(enumerate(of_rank)))
+    }
+
+
+def _poses(match: ImageMatch) -> Poses:
+    """The predictions of an image. The metric keeps no boxes: these hold the joints."""
+    rows = torch.from_numpy(match.rows).float()
+    joints = rows[:, 1:].reshape(len(rows), -1, 3)
+    keypoints = joints[..., :2]
+    return Poses(torch.cat([keypoints.amin(1), keypoints.amax(1)], -1), rows[:, 0], keypoints, joints[..., 2])
+
+
+def _caption(score: ImageScore) -> str:
+    oks = "nobody to find" if score.oks is None else f"OKS {score.oks:.2f}, {score.found} of {score.people} found"
+    return f"image {score.image_id}: {oks}, {score.false_positives} found that are nobody"
