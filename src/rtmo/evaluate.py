@@ -10,10 +10,12 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
+from rich.table import Table
 
 from rtmo import config
 from rtmo.data.datamodule import PoseDataModule
 from rtmo.errors import InputError
+from rtmo.evaluation.analysis import analyse
 from rtmo.phases import Phases
 from rtmo.skeletons import CROWDPOSE14, keypoint_set
 from rtmo.targets import build
@@ -60,7 +62,7 @@ def main(cfg: dict[str, Any]) -> float:
 def evaluate(cfg: Mapping[str, Any]) -> dict[str, float]:
     """Scores a checkpoint on the validation images of a data set.
 
-    Writes ``results.json`` (COCO result format) and ``summary.json`` into the run's folder.
+    Writes ``results.json`` (COCO result format), ``summary.json`` and ``analysis.json`` into the run's folder.
 
     Args:
         cfg: As ``rtmo.config.validate`` returns it.
@@ -98,6 +100,7 @@ def evaluate(cfg: Mapping[str, Any]) -> dict[str, float]:
     trainer.validate(module, datamodule=datamodule, verbose=False)
     seconds = time.monotonic() - started
     results = module.metrics["val"].results()
+    analysis = analyse(module.metrics["val"])
     scores = {name.removeprefix("val/"): float(value) for name, value in trainer.callback_metrics.items()}
     if trainer.is_global_zero:
         folder = Path(cfg["paths"]["output_dir"])
@@ -113,8 +116,24 @@ def evaluate(cfg: Mapping[str, Any]) -> dict[str, float]:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "results.json").write_text(json.dumps(results))
         (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-        print_scores(Console(highlight=False, soft_wrap=True), scores, f"{source.name}, {len(source)} images", folder)
+        (folder / "analysis.json").write_text(json.dumps(analysis, indent=2) + "\n")
+        console = Console(highlight=False, soft_wrap=True)
+        print_errors(console, analysis)
+        print_scores(console, scores, f"{source.name}, {len(source)} images", folder)
     return scores
+
+
+def print_errors(console: Console, analysis: Mapping[str, Any]) -> None:
+    """How many people were found, and what their joints are like, of an ``analyse``."""
+    people, joints = analysis["errors"]["people"], analysis["errors"]["keypoints"]
+    total = max(sum(joints.values()), 1)
+    table = Table(title="people, and joints of those found")
+    cells = {name.replace("_", " "): str(count) for name, count in people.items()}
+    cells |= {kind: f"{count / total:.1%}" for kind, count in joints.items()}
+    for name in cells:
+        table.add_column(name, justify="right")
+    table.add_row(*cells.values())
+    console.print(table)
 
 
 def trained_with(checkpoint: Checkpoint) -> dict[str, Any]:
