@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 import torch
-from planted_runs import plant, plant_sweep, plant_worst
+from planted_runs import plant, plant_refused, plant_sweep, plant_worst
 
 from rtmo.benchmark import latency
 from rtmo.report import __main__ as report
@@ -228,7 +228,7 @@ def test_the_page_in_a_browser(tmp_path):
     plant_sweep(tmp_path / "runs")
     plant_worst(tmp_path / "runs" / "0", images=3)
     plant(tmp_path / "runs" / "6", ap=0.2, overrides=("experiment=demo", "optimizer.lr=9"), changes={"optimizer.lr": 9})
-    (tmp_path / "runs" / "7").mkdir()
+    plant_refused(tmp_path / "runs" / "7")
     html, _ = make(tmp_path)
     (tmp_path / "clicked.html").write_text(html.replace("</body>", CLICKS + "</body>"))
     command = [CHROMIUM, *QUIET, f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1280,900", "--dump-dom"]

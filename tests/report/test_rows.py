@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from planted_runs import plant, plant_sweep
+from planted_runs import plant, plant_refused, plant_sweep
 
 from rtmo.errors import InputError
 from rtmo.report.rows import choose_baseline, differences, make_rows, shared
@@ -62,8 +62,7 @@ def test_folders_tell_rows_apart_where_configs_take_too_many_words(tmp_path):
 
 def test_what_has_no_config_is_a_row_of_its_own(tmp_path):
     sweep = plant_sweep(tmp_path)
-    (sweep / "6").mkdir()
-    (sweep / "6" / "error.txt").write_text("killed")
+    plant_refused(sweep / "6")
     evaluation = {"checkpoint": "/x/runs/a/checkpoints/best.ckpt", "data": "val", "metrics": {"AP": 0.5}}
     (sweep / "7").mkdir()
     (sweep / "7" / "summary.json").write_text(json.dumps(evaluation))
@@ -71,6 +70,14 @@ def test_what_has_no_config_is_a_row_of_its_own(tmp_path):
     expected = ["default", "optimizer.lr=0.002", "6", "evaluation of a/checkpoints/best.ckpt on val"]
     assert [row.label for row in rows] == expected
     assert [len(row.finished) for row in rows] == [3, 3, 0, 1]
+
+
+def test_a_refused_job_belongs_where_its_command_line_says(tmp_path):
+    sweep = plant_sweep(tmp_path)
+    plant_refused(sweep / "6", "optimizer.lr=0.002", "seed=3", "experiment=demo")
+    plant_refused(sweep / "7", "optimizer.lr=x", "seed=0", "experiment=demo")
+    plant_refused(sweep / "8", "optimizer.lr=x", "seed=1", "experiment=demo")
+    assert labels(sweep) == {"default": list("012"), "optimizer.lr=0.002": list("3456"), "optimizer.lr=x": list("78")}
 
 
 def test_the_baseline_is_named_or_the_row_without_overrides(tmp_path):

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from planted_runs import plant, plant_sweep
+from planted_runs import plant, plant_refused, plant_sweep
 
 from rtmo.errors import InputError
 from rtmo.report.runs import FINISHED, find_runs
@@ -48,7 +48,7 @@ def test_what_did_not_finish_is_there_with_its_state(tmp_path):
     (sweep / "2" / "summary.json").write_text('{"metrics": {"val/AP"')
     (sweep / "3" / "config.yaml").write_text("seed: 1\n")
     (sweep / "4" / "config.yaml").unlink()
-    (sweep / "6").mkdir()  # killed before it wrote anything
+    (plant_refused(sweep / "6") / "error.txt").unlink()  # killed before it trained
     states = {run.name: run.state for run in find_runs([str(sweep)])}
     assert states["0"] == states["6"] == "no summary.json, so it was stopped or is still running"
     assert states["1"] == "failed: ValueError: no more"

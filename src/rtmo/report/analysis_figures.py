@@ -1,5 +1,6 @@
 """Figures from the runs' analysis.json: AP by people and crowding, calibration of scores."""
 
+import re
 from collections.abc import Sequence
 
 import matplotlib as mpl
@@ -16,7 +17,7 @@ def by_group(rows: Sequence[Row]) -> Figure | None:
     with mpl.rc_context(STYLE):
         canvas = new_canvas(rows, height=3.2)
         for axes, (field, part) in zip(canvas.subplots(1, 2), groups.items(), strict=True):
-            names = list(dict.fromkeys(one[field] for row in rows for a in row.analyses for one in a[part]))
+            names = sorted({one[field] for row in rows for a in row.analyses for one in a[part]}, key=_least)
             for index, row in enumerate(rows):
                 means = [spread(_ap_of(row, part, field, name)) for name in names]
                 known = [(place, mean.mean) for place, mean in enumerate(means) if mean is not None]
@@ -30,23 +31,30 @@ def by_group(rows: Sequence[Row]) -> Figure | None:
 
 
 def calibration(rows: Sequence[Row]) -> Figure | None:
-    """Mean OKS of people, and similarity of joints, against the score they were given; a line for each run."""
+    """What scores of people and joints should have been against what they are; a line for each run."""
     with mpl.rc_context(STYLE):
         canvas = new_canvas(rows, height=3.6)
-        for axes, what in zip(canvas.subplots(1, 2), ("instance", "keypoint"), strict=True):
+        outcomes = {"instance": "oks", "keypoint": "labeled"}
+        for axes, (what, outcome) in zip(canvas.subplots(1, 2), outcomes.items(), strict=True):
             axes.plot((0, 1), (0, 1), color=GREY, linewidth=0.8, linestyle="--")
             for index, row in enumerate(rows):
                 for number, analysis in enumerate(row.analyses):
-                    bins = [one for one in analysis["calibration"][what] if one["count"]]
-                    x, y = [one["score"] for one in bins], [one["oks"] for one in bins]
+                    bins = analysis["calibration"][what]
+                    x, y = [one["score"] for one in bins], [one[outcome] for one in bins]
                     draw_line(axes, index, row, x, y, label=number == 0)
-            axes.set(xlabel=f"{what} score", ylabel="OKS", xlim=(0, 1), ylim=(0, 1))
+            axes.set(xlabel=f"{what} score", xlim=(0, 1), ylim=(0, 1))
+            axes.set_ylabel({"oks": "OKS", "labeled": "share labeled"}[outcome])
         place_legend(canvas, canvas.axes[0], rows)
         caption = (
-            "OKS of predictions against their score, a line for each run. On the dashed line scores say what is true; "
-            "below it they promise too much."
+            "OKS of people, and share of joints that are labeled, against their scores; a line for each run. On the "
+            "dashed line scores mean what they say, below it they promise too much."
         )
         return Figure("calibration", to_svg(canvas), caption)
+
+
+def _least(group: str) -> float:
+    """The number that a group begins with: 3 of ``3-4``."""
+    return float(re.findall(r"[\d.]+", group)[0])
 
 
 def _ap_of(row: Row, part: str, field: str, name: str) -> list[float]:

@@ -50,17 +50,18 @@ class Row:
 def make_rows(runs: Sequence[Run]) -> list[Row]:
     """Groups runs, in the order of the first of each."""
     seed_keys = _seed_keys(runs)
-    groups: dict[str, list[Run]] = {}
-    configs: dict[str, Flat] = {}
-    for run in runs:
-        config = _comparable(run, seed_keys)
-        what = config or (_evaluated(run) if run.kind == "evaluation" else run.name)
-        key = json.dumps([run.kind, what], sort_keys=True, default=str)
-        groups.setdefault(key, []).append(run)
-        configs[key] = config
-    labels = _labels(list(groups.values()), list(configs.values()))
+    configs = [_comparable(run, seed_keys) for run in runs]
+    by_overrides = {tuple(own_overrides(run)): config for run, config in zip(runs, configs, strict=True) if config}
+    groups: dict[str, tuple[Flat, list[Run]]] = {}
+    for run, own in zip(runs, configs, strict=True):
+        # a job that was refused left no config: its command line tells which row it was meant for
+        config = own or (by_overrides.get(tuple(own_overrides(run)), {}) if run.overrides else {})
+        what = config or own_overrides(run) or (_evaluated(run) if run.kind == "evaluation" else run.name)
+        key = json.dumps(what, sort_keys=True, default=str)
+        groups.setdefault(key, (config, []))[1].append(run)
+    labels = _labels([members for _, members in groups.values()], [config for config, _ in groups.values()])
     return [
-        Row(label, configs[key], tuple(members)) for label, (key, members) in zip(labels, groups.items(), strict=True)
+        Row(label, config, tuple(members)) for label, (config, members) in zip(labels, groups.values(), strict=True)
     ]
 
 
@@ -154,21 +155,17 @@ def _evaluated(run: Run) -> str:
 
 
 def _labels(groups: Sequence[Sequence[Run]], configs: Sequence[Flat]) -> list[str]:
-    """By overrides if they tell all rows apart, else by configs, else by folder."""
-    trainings = [index for index, config in enumerate(configs) if config]
-    for candidates in (
-        _labels_by_overrides([groups[index] for index in trainings]),
-        _labels_by_config([configs[index] for index in trainings]),
-    ):
-        if len(set(candidates)) == len(trainings) > 1 and all(len(label) <= LONGEST_LABEL for label in candidates):
-            by_index = dict(zip(trainings, candidates, strict=True))
+    """By overrides if they tell all trainings apart, else by configs, else by folder."""
+    labels = [_evaluated(group[0]) if group[0].kind == "evaluation" else group[0].name for group in groups]
+    known = [index for index, group in enumerate(groups) if configs[index] or group[0].overrides]
+    by_overrides = _labels_by_overrides([groups[index] for index in known])
+    by_config = _labels_by_config([configs[index] for index in known])
+    for candidates in (by_overrides, by_config):
+        if len(set(candidates)) == len(known) > 1 and max(map(len, candidates)) <= LONGEST_LABEL:
+            for index, label in zip(known, candidates, strict=True):
+                labels[index] = label
             break
-    else:
-        by_index = {}
-    return [
-        by_index.get(index) or (_evaluated(group[0]) if group[0].kind == "evaluation" else group[0].name)
-        for index, group in enumerate(groups)
-    ]
+    return labels
 
 
 def _labels_by_overrides(groups: Sequence[Sequence[Run]]) -> list[str]:

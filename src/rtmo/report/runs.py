@@ -16,13 +16,8 @@ from rtmo.errors import InputError
 from rtmo.training.batch_plan import plan_batch
 
 FINISHED = "finished"
-MARKS = (
-    "summary.json",
-    "config.yaml",
-    "environment.json",
-    "metrics.csv",
-    "error.txt",
-)  # one of them makes a run folder
+# One of them makes a run folder; a job of a sweep begins with job.json.
+MARKS = ("summary.json", "config.yaml", "environment.json", "metrics.csv", "error.txt", "job.json")
 CONFIG_KEYS = ("seed", "skeleton", "image_size", "nominal_batch", "phases", "model", "data", "trainer")  # read here
 
 Curve = list[tuple[int, float]]  # optimiser steps done, value
@@ -123,6 +118,7 @@ def read_run(folder: Path, name: str) -> Run:
 
     config = read("config.yaml", _parse_config, {})
     environment = read("environment.json", _parse_mapping, {})
+    job = read("job.json", _parse_mapping, {})
     summary = read("summary.json", _parse_mapping, {})
     curves = read("metrics.csv", _parse_curves, {})
     analysis = read("analysis.json", _parse_mapping, None)
@@ -136,21 +132,18 @@ def read_run(folder: Path, name: str) -> Run:
         state = "no summary.json, so it was stopped or is still running"
     elif not config and "checkpoint" not in summary:
         state = "no config.yaml"
-    overrides = tuple(environment.get("overrides", ()))
-    return Run(folder, name, state, overrides, config, environment, summary, curves, analysis)
+    overrides = environment.get("overrides", job.get("overrides", ()))
+    return Run(folder, name, state, tuple(overrides), config, environment, summary, curves, analysis)
 
 
 def _run_folders(folder: Path) -> Iterator[Path]:
-    """The folder itself if it is of a run, else those of runs below; a sweep's job counts even if it left nothing."""
+    """The folder itself if it is of a run, else those of runs below."""
     if any((folder / mark).is_file() for mark in MARKS):
         yield folder
         return
-    is_sweep = (folder / "multirun.yaml").is_file()
     for child in sorted(folder.iterdir(), key=_natural):
-        if not child.is_dir() or child.name.startswith("."):
-            continue
-        below = list(_run_folders(child))
-        yield from below or ([child] if is_sweep and child.name.isdigit() else [])
+        if child.is_dir() and not child.name.startswith("."):
+            yield from _run_folders(child)
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

@@ -90,12 +90,12 @@ def _analysis(rows: Sequence[Row]) -> Section:
         [
             Text("OKS of every joint, over the labeled joints of people who were found; mean over seeds."),
             tables.by_keypoint(analysed, "oks"),
-            Text("PCK of every joint: share within 0.2 of the person's size."),
+            Text("PCK of every joint: share within 0.2 of the longer side of the person's box."),
             tables.by_keypoint(analysed, "pck"),
             Text(
                 "Errors: of labeled joints of people who were found, the share that is good, near (jitter), on the "
                 "other side (inversion), on another person (swap) or nowhere near (miss); people found, missed and "
-                "reported where there is none; mean distance of scores of people and joints from their OKS."
+                "reported where there is none; calibration errors of the scores of people and of joints."
             ),
             tables.errors(analysed),
             *_present(analysis_figures.by_group(rows), analysis_figures.calibration(rows)),
