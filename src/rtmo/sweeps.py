@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import os
 import signal
 import traceback
@@ -55,8 +56,10 @@ def run_job(task: Callable[[DictConfig], Any], cfg: DictConfig) -> Any:
     if not finished_before:
         (folder / ERROR).unlink(missing_ok=True)
     try:
-        record["result"] = task(cfg)
-        record["state"] = "done"
+        result = task(cfg)
+        if isinstance(result, float) and math.isnan(result):
+            raise ValueError("the result is NaN")  # which no sweeper can compare
+        record |= {"state": "done", "result": result}
     except Exception as error:
         refused = isinstance(error, CONFIG_ERRORS)
         message = explain(error) if refused else f"{type(error).__name__}: {error}"
@@ -88,7 +91,9 @@ def report() -> int:
         return 0
     console = Console(highlight=False)
     shared = set.intersection(*(set(record["overrides"]) for record in jobs.values())) if len(jobs) > 1 else set()
-    table = Table("job", "overrides", "state", "result", "folder", title=f"{len(jobs)} jobs in {folder}")
+    table = Table(title=f"{len(jobs)} jobs in {folder}")
+    for name in ("job", "overrides", "state", "result", "folder"):
+        table.add_column(name, overflow="fold")
     for place, record in jobs.items():
         own = " ".join(override for override in record["overrides"] if override not in shared)
         result = record["result"]

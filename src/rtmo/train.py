@@ -17,12 +17,13 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 
 from rtmo import config
 from rtmo.download import DownloadError
 from rtmo.errors import InputError
 from rtmo.skeletons import KeypointSet, keypoint_set
-from rtmo.targets import build
+from rtmo.targets import build, did_you_mean
 from rtmo.training.batch_plan import BatchPlan, plan_batch
 from rtmo.training.callbacks.run_record import RunRecord
 from rtmo.training.callbacks.wandb_records import RUN_ID, WandbRecords
@@ -34,13 +35,14 @@ from rtmo.weights.load import load_pretrained
 KEYS = frozenset(
     (
         *("name", "model_name", "data_name", "recipe", "published", "seed", "skeleton", "image_size", "nominal_batch"),
+        "optimized_metric",
         *("pretrained", "ckpt_path", "phases", "multiscale", "lr_factors", "model", "data", "augment", "criterion"),
         *("optimizer", "schedule", "module", "metric", "trainer", "callbacks", "logger", "paths"),
     )
 )
 # What Lightning says of things that are as they should be.
 POINTLESS_WARNINGS = (
-    "Experiment logs directory .* exists and is not empty",  # it is the run's folder
+    "(Experiment logs|Checkpoint) directory .* exists and is not empty",  # it is the run's folder
     r".isinstance\(treespec, LeafSpec\). is deprecated",  # in its own code
     "It is recommended to use .*'val/.* sync_dist=True",  # the metric has gathered all ranks
     "The dirpath has changed from",  # a run that goes on from a checkpoint has a folder of its own
@@ -54,16 +56,15 @@ log = logging.getLogger(__name__)
 
 @config.main("train", KEYS)
 def main(cfg: dict[str, Any]) -> float | None:
-    """Trains; the returned AP is what a sweeper maximises."""
+    """Trains; what is returned is what a sweeper compares."""
     run = HydraConfig.get()
-    choices, in_sweep = run.runtime.choices, run.mode is RunMode.MULTIRUN
+    in_sweep = run.mode is RunMode.MULTIRUN
     if in_sweep and (metrics := continue_run(cfg)) is not None:
-        return metrics.get("val/AP")
+        return optimized(cfg["optimized_metric"], metrics)
     return train(
         cfg,
         overrides=run.overrides.task,
-        chosen_recipe=choices["recipe"],
-        ablation=choices.get("ablation"),
+        chosen_recipe=run.runtime.choices["recipe"],
         sweep=Path(run.sweep.dir).name if in_sweep else None,
     )
 
@@ -72,7 +73,6 @@ def train(
     cfg: Mapping[str, Any],
     overrides: Sequence[str] = (),
     chosen_recipe: str = "",
-    ablation: str | None = None,
     sweep: str | None = None,
 ) -> float | None:
     """Trains a model from a resolved config.
@@ -81,14 +81,13 @@ def train(
         cfg: As ``rtmo.config.validate`` returns it.
         overrides: What the command line changed, for the record.
         chosen_recipe: The file of conf/recipe that was chosen, for the log.
-        ablation: The file of conf/ablation that was chosen, for W&B.
         sweep: Name of the sweep's folder if this is one of several runs of a command.
 
     Returns:
-        The last ``val/AP``; None if the run did not validate.
+        The last value of ``optimized_metric``; None if the config names none.
 
     Raises:
-        InputError: If something the config asks for cannot be had.
+        InputError: If something the config asks for cannot be had, or the run has no such metric.
     """
     check_values(cfg)
     seed_everything(cfg["seed"], workers=True, verbose=False)
@@ -96,8 +95,9 @@ def train(
     before = {RECORD: {}} if cfg["ckpt_path"] is None else check_resumable(Path(cfg["ckpt_path"]), skeleton)
     datamodule = build(cfg["data"], "data", skeleton)
     record = RunRecord(config=cfg, skeleton=skeleton, overrides=overrides)
-    loggers = wandb_run(cfg["logger"], run_id=before[RECORD].get(RUN_ID), group=sweep, tag=ablation)
-    records = [record, WandbRecords(config=cfg, skeleton=skeleton)]
+    loggers = wandb_run(cfg["logger"], run_id=before[RECORD].get(RUN_ID), group=sweep, overrides=overrides)
+    log_model = bool((cfg["logger"].get("wandb") or {}).get("log_model"))
+    records = [record, WandbRecords(config=cfg, skeleton=skeleton, log_model=log_model)]
     trainer = build_trainer({**cfg, "logger": loggers}, skeleton, records)
     if sweep and trainer.world_size > 1 and trainer.strategy.launcher is not None:
         raise InputError(
@@ -113,18 +113,33 @@ def train(
     start = load_start(cfg, module, skeleton)
     console = Console(quiet=not trainer.is_global_zero, highlight=False, soft_wrap=True)
     print_start(console, cfg, chosen_recipe, plan, module, start)
+    exit_code = 1
     try:
         trainer.fit(module, datamodule=datamodule, ckpt_path=cfg["ckpt_path"], weights_only=True)
+        exit_code = 0
     finally:
         if any(isinstance(logger, WandbLogger) for logger in trainer.loggers):
-            import_module("wandb").finish()  # the next job of a sweep in this process starts its own
+            import_module("wandb").finish(exit_code)  # the next job of a sweep in this process starts its own
     scores = {
         name.removeprefix("val/"): float(value)
         for name, value in trainer.callback_metrics.items()
         if name.startswith("val/")
     }
     print_scores(console, scores, "last validation", cfg["paths"]["output_dir"])
-    return scores.get("AP")
+    return optimized(cfg["optimized_metric"], trainer.callback_metrics)
+
+
+def optimized(name: str | None, metrics: Mapping[str, Tensor | float]) -> float | None:
+    """The metric that a sweep compares its runs by; None if there is no such thing.
+
+    Raises:
+        InputError: If the run has no metric of that name: a sweep must not take its absence for a bad score.
+    """
+    if name is None:
+        return None
+    if name not in metrics:
+        raise InputError(f"optimized_metric={name}: the run has no such metric; {did_you_mean(name, sorted(metrics))}")
+    return float(metrics[name])
 
 
 def check_values(cfg: Mapping[str, Any]) -> None:
@@ -195,14 +210,20 @@ def offline_without_account(loggers: Mapping[str, Any]) -> dict[str, Any]:
     return {**loggers, "wandb": {**chosen, "mode": "offline"}}
 
 
-def wandb_run(loggers: Mapping[str, Any], *, run_id: str | None, group: str | None, tag: str | None) -> dict[str, Any]:
-    """The loggers, W&B told which run goes on, what sweep it is of, and one more tag; what the config says wins."""
+def wandb_run(
+    loggers: Mapping[str, Any], *, run_id: str | None, group: str | None, overrides: Sequence[str]
+) -> dict[str, Any]:
+    """The loggers, W&B told which run goes on, what sweep it is of, and its ablations; what the config says wins.
+
+    Lightning's own ``log_model`` knows no best checkpoint and no skeleton: ``WandbRecords`` does it instead.
+    """
     chosen = loggers.get("wandb")
     if chosen is None:
         return dict(loggers)
-    known = {"id": chosen.get("id") or run_id, "group": chosen.get("group") or group}
-    tags = [*(chosen.get("tags") or ()), *([] if tag is None else [tag])]
-    return {**loggers, "wandb": {**chosen, **known, "tags": tags}}
+    known = {"id": chosen.get("id") or run_id, "group": chosen.get("group") or group, "log_model": False}
+    values = [override.removeprefix("ablation=") for override in overrides if override.startswith("ablation=")]
+    ablations = [name for value in values for name in value.strip("[]").split(",") if name]
+    return {**loggers, "wandb": {**chosen, **known, "tags": [*(chosen.get("tags") or ()), *ablations]}}
 
 
 def build_module(cfg: Mapping[str, Any], skeleton: KeypointSet, lr_scale: float = 1.0) -> PoseModule:

@@ -61,9 +61,35 @@ def test_metrics_go_by_their_names(finished):
     for prefix in ("val", "val/other"):
         assert {f"{prefix}/{name}" for name in FIGURES} <= metrics.keys()
     assert {"train/loss", "train/loss_oks", "train/loss_mle", "train/pose_oks"} <= metrics.keys()
+    diagnostics = (
+        "phase",
+        "positives_per_image",
+        "pred_sigma",
+        "grad_norm",
+        "images_per_second",
+        "data_wait",
+        "memory_mib",
+    )
+    assert {f"train/{name}" for name in diagnostics} <= metrics.keys()
     rows = list(csv.DictReader((folder / "metrics.csv").read_text().splitlines()))
     assert {"epoch", "step", "train/loss", "val/AP"} <= rows[0].keys()
     assert sum(row["val/AP"] != "" for row in rows) == 2
+    assert [row["train/grad_norm"] != "" for row in rows] == [row["train/loss"] != "" for row in rows]
+
+
+def test_pictures_of_the_first_batch_and_of_the_worst_images(finished):
+    images = finished[0] / "images"
+    listed = json.loads((images / "worst.json").read_text())
+    fields = {"file", "image_id", "people", "found", "oks", "missed", "false_positives"}
+    assert [set(entry) for entry in listed] == [fields] * 3
+    files = {str(file.relative_to(images)) for file in images.glob("**/*.png")}
+    assert files == {
+        "epoch_000.png",
+        "epoch_001.png",
+        "final.png",
+        "train_batch.png",
+        *(entry["file"] for entry in listed),
+    }
 
 
 def test_the_diagnosis_is_of_the_first_validation_set(finished):

@@ -33,12 +33,16 @@ class PoseModule(LightningModule):
         schedule: A scheduler lacking the optimiser and the number of steps.
         metric: Makes the metric from the validation set's ground truth.
         phases: When the phases of training begin.
-        lr_factors: Rates of parts of the network relative to ``lr``, by prefix of the parameter's name.
+        lr_factors: Rates of parts of the network relative to ``lr``, by prefix of the parameter's name; None for a
+            part that this network has not got.
         lr_scale: Multiplies every rate; see ``batch_plan``.
         multiscale: Draws the size of each training batch; None keeps the loader's.
         channels_last: Whether convolutions run in channels-last layout, faster on CPUs and tensor cores.
         score_thr: People scored below are not reported in validation.
         nms_thr: IoU over which the lower-scored box of two is dropped.
+
+    Raises:
+        ValueError: If a phase of the criterion learns from a classifier that the network has not got.
     """
 
     def __init__(
@@ -50,7 +54,7 @@ class PoseModule(LightningModule):
         schedule: Callable[..., LRScheduler],
         metric: Callable[..., CocoKeypointAP],
         phases: Phases,
-        lr_factors: Mapping[str, float],
+        lr_factors: Mapping[str, float | None],
         lr_scale: float = 1.0,
         multiscale: MultiScale | None = None,
         channels_last: bool = True,
@@ -58,6 +62,7 @@ class PoseModule(LightningModule):
         nms_thr: float = 0.65,
     ) -> None:
         super().__init__()
+        criterion.check_decoding(model.dcc)
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.model = model.to(memory_format=self.memory_format)  # type: ignore[call-overload]
         self.criterion = criterion
@@ -66,7 +71,7 @@ class PoseModule(LightningModule):
         self.make_metric = metric
         self.metrics: dict[str, CocoKeypointAP] = {}  # by the prefix of their figures, in the order of the loaders
         self.phases = phases
-        self.lr_factors = dict(lr_factors)
+        self.lr_factors = {prefix: factor for prefix, factor in lr_factors.items() if factor is not None}
         self.lr_scale = lr_scale
         self.multiscale = multiscale
         self.score_thr = score_thr

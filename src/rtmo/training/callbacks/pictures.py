@@ -13,7 +13,7 @@ def images_folder(trainer: Trainer) -> Path:
 
 
 def log_picture(trainer: Trainer, name: str, image: UInt8[np.ndarray, "H W 3"]) -> None:
-    """Hands a BGR picture to the loggers that take pictures (W&B, TensorBoard); others, such as CSV, have only files."""
+    """Hands a BGR picture to the loggers that take pictures: W&B, TensorBoard; others, such as CSV, have only files."""
     image_rgb = np.ascontiguousarray(image[..., ::-1])
     for logger in trainer.loggers:
         if hasattr(logger, "log_image"):

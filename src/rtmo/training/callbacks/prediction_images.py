@@ -1,7 +1,6 @@
 """Pictures of predictions beside the ground truth, on the same validation images throughout the run."""
 
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np

@@ -35,7 +35,8 @@ class WandbRecords(Callback):
     - The summary of the run holds the highest value of every AP and AR.
     - ``phase_A/loss_oks``, ``phase_B/loss_oks``, ...: the losses of ``train/`` again, a curve for each phase.
     - ``val/worst``: what ``WorstImages`` wrote.
-    - ``model-<run id>``: checkpoints with the aliases ``best`` and ``last``, config and skeleton in their metadata.
+    - ``model-<run id>``, where ``log_model`` is set: checkpoints with the aliases ``best`` and ``last``, config and
+      skeleton in their metadata.
     - Checkpoints hold the id of the run, so that it goes on in W&B where it goes on from one.
 
     Does nothing without a ``WandbLogger``. Comes after ``RunRecord`` and ``WorstImages`` among the callbacks.
@@ -43,20 +44,33 @@ class WandbRecords(Callback):
     Args:
         config: Plain containers, resolved.
         skeleton: Joints that the network finds.
+        log_model: Whether checkpoints are uploaded, when training ends or is interrupted.
     """
 
-    def __init__(self, *, config: Mapping[str, Any], skeleton: KeypointSet) -> None:
+    def __init__(self, *, config: Mapping[str, Any], skeleton: KeypointSet, log_model: bool) -> None:
         self.config = dict(config)
         self.skeleton = skeleton
+        self.log_model = log_model
+        self._told = False
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if (logger := _logger(trainer)) is None:
+        if (logger := _logger(trainer)) is not None:
+            logger.log_hyperparams(self.config)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Before the figures are logged: W&B keeps the best of those that it was told of.
+
+        By name each, as patterns would compete with Lightning's ``*``, and either may win.
+        """
+        assert isinstance(pl_module, PoseModule)
+        if self._told or not any(isinstance(logger, WandbLogger) for logger in trainer.loggers):
             return
-        logger.log_hyperparams(self.config)
-        more = trainer.datamodule.more_val  # type: ignore[attr-defined]
-        for prefix in ("val", *(f"val/{name}" for name in more)):
-            for family in ("AP", "AR"):
-                logger.experiment.define_metric(f"{prefix}/{family}*", step_metric=STEP, summary="max")
+        self._told = True
+        # on every rank, for the metric gathers; it keeps the figures for the module, which asks next
+        names = [f"{prefix}/{name}" for prefix, metric in pl_module.metrics.items() for name in metric.compute()]
+        if (logger := _logger(trainer)) is not None:
+            for name in names:
+                logger.experiment.define_metric(name, step_metric=STEP, summary="max")
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
@@ -66,10 +80,8 @@ class WandbRecords(Callback):
             return
         phase = pl_module.phases.at(trainer.current_epoch, trainer.max_epochs or 1)
         losses = {name.removeprefix("train/"): value for name, value in trainer.callback_metrics.items()}
-        of_phase = {
-            f"phase_{phase}/{name}": float(value) for name, value in losses.items() if name.startswith("loss")
-        }
-        logger.log_metrics(of_phase, trainer.global_step)
+        of_phase = {f"phase_{phase}/{name}": float(value) for name, value in losses.items() if name.startswith("loss")}
+        logger.log_metrics(of_phase, trainer.global_step - 1)  # Lightning numbers the rows of train/ from 0
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         if (logger := _logger(trainer)) is not None:
@@ -89,6 +101,8 @@ class WandbRecords(Callback):
 
     def _log_checkpoints(self, trainer: Trainer, logger: WandbLogger) -> None:
         """The newest file of every ``ModelCheckpoint``; its name is its alias: ``best``, ``last``."""
+        if not self.log_model:
+            return
         wandb, run = import_module("wandb"), logger.experiment
         for callback in trainer.checkpoint_callbacks:
             assert isinstance(callback, ModelCheckpoint)

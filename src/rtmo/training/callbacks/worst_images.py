@@ -90,18 +90,17 @@ class WorstImages(Callback):
 
 
 def _places(shown: Sequence[Sequence[int]]) -> dict[int, int]:
-    """Index in the source by image id; the sampler deals images to the ranks in turn."""
-    return {
-        image_id: number * len(shown) + rank
-        for rank, of_rank in enumerate(shown)
-        for number, image_id in reversed(list(enumerate(of_rank)))
-    }
+    """Index in the source by image id: the sampler deals images to the ranks in turn, and at the end some once more."""
+    places: dict[int, int] = {}
+    for place, image_id in enumerate(image_id for dealt in zip(*shown, strict=True) for image_id in dealt):
+        places.setdefault(image_id, place)
+    return places
 
 
 def _poses(match: ImageMatch) -> Poses:
     """The predictions of an image. The metric keeps no boxes: these hold the joints."""
     rows = torch.from_numpy(match.rows).float()
-    joints = rows[:, 1:].reshape(len(rows), -1, 3)
+    joints = rows[:, 1:].unflatten(1, (-1, 3))
     keypoints = joints[..., :2]
     return Poses(torch.cat([keypoints.amin(1), keypoints.amax(1)], -1), rows[:, 0], keypoints, joints[..., 2])
 
