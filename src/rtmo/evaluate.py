@@ -10,16 +10,16 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
-from rich.table import Table
 
 from rtmo import config
+from rtmo.data.coco_json import write_json
 from rtmo.data.datamodule import PoseDataModule
 from rtmo.errors import InputError
 from rtmo.evaluation.analysis import analyse
 from rtmo.phases import Phases
 from rtmo.skeletons import CROWDPOSE14, keypoint_set
 from rtmo.targets import build
-from rtmo.train import build_module, build_trainer, print_scores
+from rtmo.train import build_module, build_trainer, print_errors, print_scores
 from rtmo.weights.checkpoint import Checkpoint, find, read_checkpoint
 from rtmo.weights.load import load_weights
 
@@ -116,24 +116,11 @@ def evaluate(cfg: Mapping[str, Any]) -> dict[str, float]:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "results.json").write_text(json.dumps(results))
         (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-        (folder / "analysis.json").write_text(json.dumps(analysis, indent=2) + "\n")
+        write_json(folder / "analysis.json", analysis, label="paths.output_dir", indent=2)
         console = Console(highlight=False, soft_wrap=True)
         print_errors(console, analysis)
         print_scores(console, scores, f"{source.name}, {len(source)} images", folder)
     return scores
-
-
-def print_errors(console: Console, analysis: Mapping[str, Any]) -> None:
-    """How many people were found, and what their joints are like, of an ``analyse``."""
-    people, joints = analysis["errors"]["people"], analysis["errors"]["keypoints"]
-    total = max(sum(joints.values()), 1)
-    table = Table(title="people, and joints of those found")
-    cells = {name.replace("_", " "): str(count) for name, count in people.items()}
-    cells |= {kind: f"{count / total:.1%}" for kind, count in joints.items()}
-    for name in cells:
-        table.add_column(name, justify="right")
-    table.add_row(*cells.values())
-    console.print(table)
 
 
 def trained_with(checkpoint: Checkpoint) -> dict[str, Any]:
