@@ -88,7 +88,7 @@ def test_the_static_range_follows_the_image():
 
 
 def test_the_centre_of_a_mosaic_is_refused_where_there_is_none():
-    with pytest.raises(InputError, match="augment.main.affine.centered: LightAffine has no such argument"):
+    with pytest.raises(InputError, match=r"augment\.main\.affine\.centered: LightAffine has no such argument"):
         checked("model=rtmo_n", "data=synthetic", "ablation=mosaic_centered")
 
 

@@ -38,13 +38,10 @@ def test_a_row_trains_and_is_scored(row, data, tmp_path):
     assert len(losses) == 20
     assert all(abs(loss) < 1e4 for loss in losses)
 
-    limits = [] if "data=synthetic" in data else ["+trainer.limit_val_batches=2"]
-    options = [
-        f"checkpoint={tmp_path / 'checkpoints' / 'last.ckpt'}",
-        f"paths.output_dir={tmp_path}/score",
-        "trainer=cpu",
-    ]
-    cfg = compose("evaluate", [*options, "num_workers=0", "batch_size=2", "score_thr=0.0", *limits])
+    limits = [] if "data=synthetic" in data else ["trainer.limit_val_batches=2"]
+    options = ["trainer=cpu", "num_workers=0", "batch_size=2", "score_thr=0.0", *limits]
+    places = [f"checkpoint={tmp_path / 'checkpoints' / 'last.ckpt'}", f"paths.output_dir={tmp_path / 'score'}"]
+    cfg = compose("evaluate", [*options, *places])
     take_from_checkpoint(cfg)
     scores = evaluate(validate(cfg, "evaluate", EVALUATE_KEYS))
     assert 0 <= scores["AP"] <= 1

@@ -72,10 +72,7 @@ class MLELoss:
         Raises:
             ValueError: If the spread is learned and the codes come without ``pred_sigmas``.
         """
-        if self.sigma is None:
-            sigmas = _learned_spread(codes)
-        else:
-            sigmas = torch.full_like(codes.keypoints[..., 0], self.sigma)
+        sigmas = _learned_spread(codes) if self.sigma is None else torch.full_like(codes.keypoints[..., 0], self.sigma)
         size = area.sqrt().clamp(min=_MIN_SIZE)
         code_x = laplace_code(codes.bins_x, keypoints[..., 0], size, sigmas)
         code_y = laplace_code(codes.bins_y, keypoints[..., 1], size, sigmas)
