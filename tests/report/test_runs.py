@@ -49,6 +49,7 @@ def test_what_did_not_finish_is_there_with_its_state(tmp_path):
     (sweep / "3" / "config.yaml").write_text("seed: 1\n")
     (sweep / "4" / "config.yaml").unlink()
     (plant_refused(sweep / "6") / "error.txt").unlink()  # killed before it trained
+    plant_refused(sweep / "7")
     states = {run.name: run.state for run in find_runs([str(sweep)])}
     assert states["0"] == states["6"] == "no summary.json, so it was stopped or is still running"
     assert states["1"] == "failed: ValueError: no more"
@@ -56,6 +57,7 @@ def test_what_did_not_finish_is_there_with_its_state(tmp_path):
     assert states["3"].startswith("config.yaml cannot be read: no config of rtmo.train, it lacks skeleton, image_size")
     assert states["4"] == "no config.yaml"
     assert states["5"] == FINISHED
+    assert states["7"] == "failed: no such thing"
 
 
 def test_an_evaluation_is_a_run(tmp_path):

@@ -2,7 +2,6 @@
 
 import io
 import re
-import textwrap
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -49,7 +48,7 @@ def scores(rows: Sequence[Row], baseline: Row, name: str) -> Figure | None:
     if not any(row.values(name) for row in rows):
         return None
     with mpl.rc_context(STYLE):
-        labels = [textwrap.fill(row.label, TICK_WIDTH) for row in rows]
+        labels = [_wrapped(row.label) for row in rows]
         lines = max(1 + label.count("\n") for label in labels)
         canvas = Canvas(figsize=(WIDTH, 0.9 + (0.14 + 0.18 * lines) * len(rows)), layout="constrained")
         axes = canvas.subplots()
@@ -151,6 +150,16 @@ def draw_line(
         "label": row.label if label else None,
     }
     axes.plot(x, y, marker=marker(index) if marks else "", markersize=4, linewidth=1.4, **style)
+
+
+def _wrapped(label: str) -> str:
+    """In lines of at most ``TICK_WIDTH``, where an override may be broken."""
+    lines = [""]
+    for piece in re.findall(r"[^.=_, ]*[.=_, ]?", label):
+        if len(lines[-1] + piece) > TICK_WIDTH:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(lines)
 
 
 def new_canvas(rows: Sequence[Row], height: float) -> Canvas:

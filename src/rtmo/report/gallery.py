@@ -14,14 +14,14 @@ from rtmo.report.rows import Row
 from rtmo.report.runs import Run
 
 MOST_PICTURES = 48  # of a page, about 50 kB each
-MOST_OF_A_ROW = 6
+MOST_OF_A_ROW, ABREAST = 6, 3
 WIDTH, SHEET_WIDTH = 640, 1280  # px at most, of a picture of one image and of a sheet of several
 QUALITY = 80  # of JPEG
 
 
 def galleries(rows: Sequence[Row]) -> list[Gallery]:
     """For each row the worst images of its first run that kept some; else its sheet of fixed images."""
-    each = max(1, min(MOST_OF_A_ROW, MOST_PICTURES // max(1, len(rows))))
+    each = max(1, min(MOST_OF_A_ROW, MOST_PICTURES // len(rows) // ABREAST * ABREAST))
     found = []
     for row in rows:
         for run in row.finished:

@@ -1,5 +1,6 @@
 """A report as one HTML file: nothing outside of it is read, which its own content security policy enforces."""
 
+import re
 from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
@@ -47,7 +48,7 @@ def _block(block: Block) -> str:
 def _table(table: Table) -> str:
     kinds = ["number" if numeric else "text" for numeric in table.numeric]
     head = "".join(
-        f'<th scope="col" class="{kind}"><button>{escape(column)}</button></th>'
+        f'<th scope="col" class="{kind}"><button>{_breakable(column)}</button></th>'
         for column, kind in zip(table.columns, kinds, strict=True)
     )
     body = "\n".join(f"<tr>{''.join(map(_cell, line, kinds, range(len(line))))}</tr>" for line in table.lines)
@@ -63,6 +64,11 @@ def _cell(cell: Cell, kind: str, place: int) -> str:
     tag = "td" if place else "th"
     scope = "" if place else ' scope="row"'
     return f'<{tag}{scope} class="{kind}"{value}{shade}>{text}</{tag}>'
+
+
+def _breakable(title: str) -> str:
+    """May wrap within an override."""
+    return re.sub(r"(?<=[.=_,/])(?=\w)", "<wbr>", escape(title))
 
 
 def _gallery(gallery: Gallery) -> str:

@@ -125,7 +125,7 @@ def read_run(folder: Path, name: str) -> Run:
     error = read("error.txt", lambda text: text.strip() or "no message", None)
     state = FINISHED
     if error is not None:
-        state = f"failed: {error.splitlines()[-1]}"
+        state = f"failed: {error.splitlines()[-1].removeprefix('error: ')}"
     elif faults:
         state = "; ".join(faults)
     elif not summary:

@@ -82,22 +82,21 @@ def _losses(rows: Sequence[Row]) -> Section:
 
 
 def _analysis(rows: Sequence[Row]) -> Section:
-    analysed = [row for row in rows if row.analyses]
-    if not analysed:
+    if not any(row.analyses for row in rows):
         return Section("Analysis", [Text("No run has an analysis.json.")])
     return Section(
         "Analysis",
         [
             Text("OKS of every joint, over the labeled joints of people who were found; mean over seeds."),
-            tables.by_keypoint(analysed, "oks"),
+            tables.by_keypoint(rows, "oks"),
             Text("PCK of every joint: share within 0.2 of the longer side of the person's box."),
-            tables.by_keypoint(analysed, "pck"),
+            tables.by_keypoint(rows, "pck"),
             Text(
                 "Errors: of labeled joints of people who were found, the share that is good, near (jitter), on the "
                 "other side (inversion), on another person (swap) or nowhere near (miss); people found, missed and "
                 "reported where there is none; calibration errors of the scores of people and of joints."
             ),
-            tables.errors(analysed),
+            tables.errors(rows),
             *_present(analysis_figures.by_group(rows), analysis_figures.calibration(rows)),
         ],
     )

@@ -1,8 +1,10 @@
 """The tables of a report."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from rtmo.evaluation.joint_errors import KINDS
 from rtmo.report.document import Cell, Table
 from rtmo.report.networks import Timings
 from rtmo.report.palette import colour
@@ -96,47 +98,39 @@ def latencies(rows: Sequence[Row], timings: Timings) -> Table:
 
 def by_keypoint(rows: Sequence[Row], figure: str) -> Table:
     """A heat map: ``oks`` or ``pck`` of every joint, mean over runs."""
-    per_row = {row.label: row.analyses for row in rows}
-    joints = list(dict.fromkeys(j for analyses in per_row.values() for one in analyses for j in one["keypoints"]))
-    values = {
-        (label, joint): spread(_known(one["keypoints"].get(joint, {}).get(figure) for one in analyses))
-        for label, analyses in per_row.items()
+    analysed = [row for row in rows if row.analyses]
+    joints = dict.fromkeys(joint for row in analysed for one in row.analyses for joint in one["keypoints"])
+    unknown = {figure: None}
+    lines = [
+        [_mean_of([one["keypoints"].get(joint, unknown) for one in row.analyses], figure, "{:.3f}") for row in analysed]
         for joint in joints
-    }
-    means = [value.mean for value in values.values() if value]
-    low, span = min(means, default=0.0), (max(means, default=0.0) - min(means, default=0.0)) or 1.0
-    lines = []
-    for joint in joints:
-        spreads = [values[row.label, joint] for row in rows if per_row[row.label]]
-        cells = [
-            NOTHING if value is None else Cell(f"{value.mean:.3f}", value.mean, shade=(value.mean - low) / span)
-            for value in spreads
-        ]
-        lines.append([Cell(joint), *cells])
-    return Table(["joint", *(row.label for row in rows if per_row[row.label])], lines)
+    ]
+    values = _known(cell.value for line in lines for cell in line)
+    low, high = min(values, default=0.0), max(values, default=0.0)
+
+    def shaded(cell: Cell) -> Cell:
+        return cell if cell.value is None else replace(cell, shade=(cell.value - low) / ((high - low) or 1.0))
+
+    return Table(
+        ["joint", *(row.label for row in analysed)],
+        [[Cell(joint), *map(shaded, line)] for joint, line in zip(joints, lines, strict=True)],
+    )
 
 
 def errors(rows: Sequence[Row]) -> Table:
-    """Kinds of errors as shares of the joints that were matched, and people; calibration errors."""
-    kinds = ("good", "jitter", "inversion", "swap", "miss")
-    people = ("found", "missed", "false_positives")
+    """Kinds of errors as shares of labeled joints of the people found; people; calibration errors. Means over runs."""
     lines = []
     for row in rows:
-        if not (analyses := row.analyses):
+        if not row.analyses:
             continue
-        line = [label_cell(rows, row)]
-        for kind in kinds:
-            shares = [
-                one["errors"]["keypoints"][kind] / max(1, sum(one["errors"]["keypoints"].values())) for one in analyses
-            ]
-            line.append(_share_cell(shares))
-        line += [_cost_cell([one["errors"]["people"][kind] for one in analyses]) for kind in people]
-        line += [
-            mean_cell(_known(one["calibration"].get(f"{what}_error") for one in analyses))
-            for what in ("instance", "keypoint")
-        ]
+        joints = [_shares(one["errors"]["keypoints"]) for one in row.analyses]
+        people = [one["errors"]["people"] for one in row.analyses]
+        calibration = [one["calibration"] for one in row.analyses]
+        line = [label_cell(rows, row), *(_mean_of(joints, kind, "{:.1%}") for kind in KINDS)]
+        line += [_mean_of(people, kind, "{:.4g}") for kind in ("found", "missed", "false_positives")]
+        line += [_mean_of(calibration, kind, "{:.3f}") for kind in ("instance_error", "keypoint_error")]
         lines.append(line)
-    return Table(["row", *kinds, "found", "missed", "false", "score error", "joint score error"], lines)
+    return Table(["row", *KINDS, "found", "missed", "false", "score error", "joint score error"], lines)
 
 
 def config_differences(rows: Sequence[Row]) -> Table:
@@ -181,14 +175,19 @@ def _cost_cell(values: Sequence[float]) -> Cell:
     return Cell(f"{found.mean:,.0f}".replace(",", " ") if found.mean >= 100 else f"{found.mean:.3g}", found.mean)
 
 
-def _share_cell(shares: Sequence[float]) -> Cell:
-    found = spread(shares)
-    return NOTHING if found is None else Cell(f"{found.mean:.1%}", found.mean)
+def _shares(counts: Mapping[str, int]) -> dict[str, float]:
+    total = max(1, sum(counts.values()))
+    return {name: count / total for name, count in counts.items()}
+
+
+def _mean_of(records: Sequence[Mapping[str, float | None]], name: str, form: str) -> Cell:
+    found = spread(_known(record[name] for record in records))
+    return _number_cell(None if found is None else found.mean, form)
 
 
 def _number_cell(number: float | None, form: str) -> Cell:
     return NOTHING if number is None else Cell(form.format(number), number)
 
 
-def _known(values: Any) -> list[float]:
+def _known(values: Iterable[float | None]) -> list[float]:
     return [value for value in values if value is not None]
