@@ -180,7 +180,7 @@ def _shares(counts: Mapping[str, int]) -> dict[str, float]:
     return {name: count / total for name, count in counts.items()}
 
 
-def _mean_of(records: Sequence[Mapping[str, float | None]], name: str, form: str) -> Cell:
+def _mean_of(records: Sequence[Mapping[str, Any]], name: str, form: str) -> Cell:
     found = spread(_known(record[name] for record in records))
     return _number_cell(None if found is None else found.mean, form)
 
