@@ -95,7 +95,7 @@ def test_numbers_for_other_programs(sweep):
     assert second["scores"]["AP"]["difference"] == pytest.approx(0.1)
     assert [run["scores"]["AP"] for run in second["runs"]] == [0.5, 0.51, 0.52]
     lines = list(csv.DictReader((folder / "out" / "table.csv").read_text().splitlines()))
-    assert [(line["row"], line["runs"]) for line in lines] == [("default", "3"), ("optimizer.lr=0.002", "3")]
+    assert [(line["row"], line["finished"]) for line in lines] == [("default", "3"), ("optimizer.lr=0.002", "3")]
     assert float(lines[1]["AP deviation"]) == pytest.approx(0.01)
 
 

@@ -66,10 +66,20 @@ def test_what_has_no_config_is_a_row_of_its_own(tmp_path):
     evaluation = {"checkpoint": "/x/runs/a/checkpoints/best.ckpt", "data": "val", "metrics": {"AP": 0.5}}
     (sweep / "7").mkdir()
     (sweep / "7" / "summary.json").write_text(json.dumps(evaluation))
+    (sweep / "8").mkdir()
+    (sweep / "8" / "summary.json").write_text(json.dumps({**evaluation, "flip_test": True}))
+    (sweep / "9").mkdir()
+    results = {"results": "theirs.json", "annotations": "data/coco/annotations/val.json", "metrics": {"AP": 0.6}}
+    (sweep / "9" / "summary.json").write_text(json.dumps(results))
     rows = rows_of(sweep)
-    expected = ["default", "optimizer.lr=0.002", "6", "evaluation of a/checkpoints/best.ckpt on val"]
-    assert [row.label for row in rows] == expected
-    assert [len(row.finished) for row in rows] == [3, 3, 0, 1]
+    assert {row.label: len(row.finished) for row in rows} == {
+        "default": 3,
+        "optimizer.lr=0.002": 3,
+        "6": 0,
+        "evaluation of a/checkpoints/best.ckpt on val": 1,
+        "evaluation of a/checkpoints/best.ckpt on val, flip test": 1,
+        "evaluation of theirs.json on coco/annotations/val.json": 1,
+    }
 
 
 def test_a_refused_job_belongs_where_its_command_line_says(tmp_path):

@@ -8,6 +8,7 @@ from typing import Any
 
 from rtmo.report.networks import Timings
 from rtmo.report.rows import Row
+from rtmo.report.runs import Run
 from rtmo.report.scores import difference, spread
 from rtmo.report.tables import COSTS, best_score
 
@@ -17,30 +18,17 @@ Record = dict[str, Any]
 def as_records(
     rows: Sequence[Row], baseline: Row, parameters: Mapping[str, int | None], timings: Timings | None
 ) -> list[Record]:
-    """Each row: mean, deviation and difference of every score, what it cost, and its runs."""
+    """Each row: mean, deviation and difference of every score, size and speed of the network, and its runs."""
+    latencies = {} if timings is None else {name: timing.latency for name, timing in timings.by_label.items()}
     return [
         {
             "row": row.label,
             "baseline": row is baseline,
-            "scores": {name: _score(row, baseline, name) for name in _names(row)},
+            "finished": len(row.finished),
+            "scores": {name: _score(row, baseline, name) for name in row.score_names},
             "parameters": parameters.get(row.label),
-            "latency_ms": None
-            if timings is None or row.label not in timings.by_label
-            else timings.by_label[row.label].latency.median_ms,
-            "runs": [
-                {
-                    "run": run.name,
-                    "state": run.state,
-                    "seed": run.seed,
-                    "scores": run.scores,
-                    **(
-                        {"best": best_score(run), **{name: cost(run) for name, cost in COSTS.items()}}
-                        if run.finished
-                        else {}
-                    ),
-                }
-                for run in row.runs
-            ],
+            "latency_ms": latencies[row.label].median_ms if row.label in latencies else None,
+            "runs": [_run(run) for run in row.runs],
         }
         for row in rows
     ]
@@ -51,21 +39,23 @@ def as_csv(records: Sequence[Record]) -> str:
     names = list(dict.fromkeys(name for record in records for name in record["scores"]))
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(
-        ["row", "runs", *(title for name in names for title in (name, f"{name} deviation")), "parameters", "latency_ms"]
-    )
+    titles = [title for name in names for title in (name, f"{name} deviation")]
+    writer.writerow(["row", "finished", *titles, "parameters", "latency_ms"])
     for record in records:
         figures = [record["scores"].get(name, {}).get(part) for name in names for part in ("mean", "deviation")]
-        finished = sum("scores" in run and bool(run["scores"]) for run in record["runs"])
-        writer.writerow([record["row"], finished, *figures, record["parameters"], record["latency_ms"]])
+        writer.writerow([record["row"], record["finished"], *figures, record["parameters"], record["latency_ms"]])
     return buffer.getvalue()
 
 
-def _names(row: Row) -> list[str]:
-    return sorted({name for run in row.finished for name in run.scores})
-
-
-def _score(row: Row, baseline: Row, name: str) -> Record | None:
+def _score(row: Row, baseline: Row, name: str) -> Record:
     found, change = spread(row.values(name)), difference(row.values(name), baseline.values(name))
     record = {} if found is None else asdict(found)
     return record if change is None else {**record, "difference": change.mean, "margin": change.margin}
+
+
+def _run(run: Run) -> Record:
+    record: Record = {"run": run.name, "state": run.state, "seed": run.seed}
+    if run.finished:
+        record |= {"scores": run.scores, "best": best_score(run)}
+        record |= {name: cost(run) for name, cost in COSTS.items()}
+    return record

@@ -42,6 +42,10 @@ class Row:
         """Contents of analysis.json, of those finished runs that have one."""
         return [run.analysis for run in self.finished if run.analysis is not None]
 
+    @property
+    def score_names(self) -> list[str]:
+        return sorted({name for run in self.finished for name in run.scores})
+
     def values(self, name: str) -> list[float]:
         """A score of every finished run that has it."""
         return [run.scores[name] for run in self.finished if name in run.scores]
@@ -150,8 +154,13 @@ def _comparable(run: Run, seed_keys: set[str]) -> Flat:
 
 
 def _evaluated(run: Run) -> str:
-    checkpoint = "/".join(Path(str(run.summary["checkpoint"])).parts[-3:])
-    return f"evaluation of {checkpoint} on {run.summary.get('data', 'unnamed data')}"
+    """What an evaluation scored, a checkpoint or a file of results, and on what."""
+    given = run.summary
+    what, data = (
+        given.get(name, given.get(other)) for name, other in (("checkpoint", "results"), ("data", "annotations"))
+    )
+    shown, on = ("/".join(Path(str(path)).parts[-3:]) for path in (what, data))
+    return f"evaluation of {shown} on {on}{', flip test' if given.get('flip_test') else ''}"
 
 
 def _labels(groups: Sequence[Sequence[Run]], configs: Sequence[Flat]) -> list[str]:

@@ -49,7 +49,7 @@ class Run:
 
     @property
     def kind(self) -> Literal["training", "evaluation"]:
-        return "evaluation" if "checkpoint" in self.summary else "training"
+        return "evaluation" if self.summary and "steps" not in self.summary else "training"
 
     @property
     def finished(self) -> bool:
@@ -130,7 +130,7 @@ def read_run(folder: Path, name: str) -> Run:
         state = "; ".join(faults)
     elif not summary:
         state = "no summary.json, so it was stopped or is still running"
-    elif not config and "checkpoint" not in summary:
+    elif not config and "steps" in summary:
         state = "no config.yaml"
     overrides = environment.get("overrides", job.get("overrides", ()))
     return Run(folder, name, state, tuple(overrides), config, environment, summary, curves, analysis)

@@ -36,7 +36,7 @@ def label_cell(rows: Sequence[Row], row: Row) -> Cell:
 
 def score_names(rows: Sequence[Row]) -> list[str]:
     """Scores that a run has: those of the table of rtmo.train, then AP of further data sets."""
-    there = {name for row in rows for run in row.finished for name in run.scores}
+    there = {name for row in rows for name in row.score_names}
     return [name for name in SCORES if name in there] + sorted(name for name in there if name.endswith(f"/{MAIN}"))
 
 
