@@ -47,6 +47,8 @@ def convert(source: str | Path, output: Path, to: str, skeleton: KeypointSet | N
     check_suffix(output)
     checkpoint = read_checkpoint(find(source, "input"))
     joints = joints_of(checkpoint, skeleton)
+    if to == "mmpose" and (decoding := checkpoint.model.get("decoding", "dcc")) != "dcc":
+        raise InputError(f"to=mmpose: {checkpoint.path} decodes by {decoding}; mmpose knows RTMO with its dcc only")
     model = checkpoint.build_model()
     report = load_weights(model, checkpoint)  # refuses what is no whole network before anything is written
     record = {

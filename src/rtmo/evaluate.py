@@ -19,10 +19,11 @@ from rtmo.data.coco_json import write_json
 from rtmo.data.datamodule import PoseDataModule
 from rtmo.errors import InputError
 from rtmo.evaluate_results import evaluate_results
+from rtmo.evaluation.analysis import analyse
 from rtmo.phases import Phases
 from rtmo.skeletons import CROWDPOSE14, keypoint_set
 from rtmo.targets import build
-from rtmo.train import build_module, build_trainer, print_scores
+from rtmo.train import build_module, build_trainer, print_errors, print_scores
 from rtmo.weights.checkpoint import Checkpoint, find, read_checkpoint
 from rtmo.weights.load import load_weights
 
@@ -96,8 +97,8 @@ def main(cfg: dict[str, Any]) -> float:
 def evaluate(cfg: Mapping[str, Any]) -> dict[str, float]:
     """Scores a checkpoint on the validation images of a data set.
 
-    Writes ``results.json`` (COCO's result format) and ``summary.json`` into the run's folder. The former has the name
-    that COCO's server asks for if ``submission`` names one to test-dev.
+    Writes ``results.json`` (COCO's result format), ``summary.json`` and ``analysis.json`` into the run's folder. The
+    first has the name that COCO's server asks for if ``submission`` names one to test-dev.
 
     Args:
         cfg: As ``rtmo.config.validate`` returns it.
@@ -136,11 +137,12 @@ def evaluate(cfg: Mapping[str, Any]) -> dict[str, float]:
     trainer.validate(module, datamodule=datamodule, verbose=False)
     seconds = time.monotonic() - started
     results = module.metrics["val"].results()
+    analysis = analyse(module.metrics["val"])
     scores = {name.removeprefix("val/"): float(value) for name, value in trainer.callback_metrics.items()}
     if trainer.is_global_zero:
         counts = {"images": len(source), "predictions": len(results)}
         speed = {"seconds": round(seconds, 1), "images_per_second": round(len(source) / seconds, 2)}
-        write_scores(cfg, source.name, results, {**counts, "metrics": scores, **speed})
+        write_scores(cfg, source.name, results, analysis, {**counts, "metrics": scores, **speed})
     return scores
 
 
@@ -156,17 +158,24 @@ def check_values(cfg: Mapping[str, Any]) -> None:
 
 
 def write_scores(
-    cfg: Mapping[str, Any], data: str, results: Sequence[Mapping[str, Any]], measured: Mapping[str, Any]
+    cfg: Mapping[str, Any],
+    data: str,
+    results: Sequence[Mapping[str, Any]],
+    analysis: Mapping[str, Any],
+    measured: Mapping[str, Any],
 ) -> None:
-    """Writes the predictions and the summary, and prints the figures."""
+    """Writes the predictions, their analysis and the summary, and prints the figures."""
     folder, submission, scores = Path(cfg["paths"]["output_dir"]), cfg["submission"], measured["metrics"]
     name = "results.json" if submission is None else f"person_keypoints_test-dev2017_{submission}_results.json"
     summary = {"checkpoint": str(cfg["checkpoint"]), "data": data, "flip_test": cfg["flip_test"], **measured}
     write_json(folder / name, results, label="paths.output_dir")
+    write_json(folder / "analysis.json", analysis, label="paths.output_dir", indent=2)
     write_json(folder / "summary.json", summary, label="paths.output_dir", indent=2)
     if max(scores.values()) < 0:
         log.warning("%s: there is nobody to find: the predictions are in %s, without a score", data, name)
-    print_scores(Console(highlight=False, soft_wrap=True), scores, f"{data}, {measured['images']} images", folder)
+    console = Console(highlight=False, soft_wrap=True)
+    print_errors(console, analysis)
+    print_scores(console, scores, f"{data}, {measured['images']} images", folder)
 
 
 def trained_with(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -13,17 +13,18 @@ from rtmo.data.coco_json import check_content, pack_people, read_coco, write_jso
 from rtmo.data.coco_results import read_results
 from rtmo.data.named_joints import named_keypoint_set
 from rtmo.errors import InputError
+from rtmo.evaluation.analysis import analyse
 from rtmo.evaluation.coco import CocoKeypointAP
 from rtmo.evaluation.crowdpose import CrowdPoseAP
 from rtmo.skeletons import CROWDPOSE14, KeypointSet, keypoint_set
 from rtmo.targets import build, locate
-from rtmo.train import print_scores
+from rtmo.train import print_errors, print_scores
 
 log = logging.getLogger(__name__)
 
 
 def evaluate_results(cfg: Mapping[str, Any]) -> dict[str, float]:
-    """Scores a file in COCO's result format against one of annotations; writes ``summary.json``.
+    """Scores a file in COCO's result format against one of annotations; writes ``summary.json`` and ``analysis.json``.
 
     Args:
         cfg: As ``rtmo.config.validate`` returns it.
@@ -57,8 +58,12 @@ def evaluate_results(cfg: Mapping[str, Any]) -> dict[str, float]:
         "metrics": scores,
         "seconds": round(time.monotonic() - started, 1),
     }
+    analysis = analyse(metric)
+    write_json(folder / "analysis.json", analysis, label="paths.output_dir", indent=2)
     write_json(folder / "summary.json", summary, label="paths.output_dir", indent=2)
-    print_scores(Console(highlight=False, soft_wrap=True), scores, f"{results}, {len(image_ids)} images", folder)
+    console = Console(highlight=False, soft_wrap=True)
+    print_errors(console, analysis)
+    print_scores(console, scores, f"{results}, {len(image_ids)} images", folder)
     return scores
 
 

@@ -65,11 +65,12 @@ def test_fine_tuning_starts_from_published_weights_of_the_model():
 
 
 def test_what_a_recipe_selects_can_be_set_as_well():
-    cfg = resolved("model=rtmo_n", "schedule=two_cosines", "augment=none", "criterion=kld")
+    cfg = resolved("model=rtmo_n", "schedule=two_cosines", "augment=none", "optimizer=nadam")
     assert cfg["recipe"] == "fast"
     assert len(cfg["schedule"]["segments"]) == 5
     assert list(cfg["augment"]["main"]) == ["filter"]
-    assert cfg["criterion"]["coordinate_loss"]["_target_"] == "rtmo.losses.keypoints.KLDLoss"
+    assert cfg["optimizer"]["_target_"] == "torch.optim.NAdam"
+    assert cfg["optimizer"]["betas"] == [0.9, 0.95]
 
 
 # image_size, smallest and largest training size, MixUp, light affine, centre from keypoints, weight of loss_mle in A,
@@ -122,6 +123,7 @@ def test_what_no_size_changes_in_the_published_recipe():
     assert {**c, "bbox_aux_weight": None, "ignore_mask": None} == {**b, "bbox_aux_weight": None, "ignore_mask": None}
     assert (c["bbox_aux_weight"], c["ignore_mask"]) == (1, True)
     assert (a["proxy_target"], b["proxy_target"]) == ("gt", "dcc")
+    assert (a["score_oks"], b["score_oks"]) == ("proxy", "dcc")
     optimizer = cfg["optimizer"]
     assert (optimizer["lr"], optimizer["weight_decay"], optimizer["betas"]) == (4e-3, 0.05, [0.9, 0.999])
     assert (cfg["trainer"]["gradient_clip_val"], cfg["trainer"]["max_epochs"], cfg["nominal_batch"]) == (0.1, 600, 256)

@@ -11,7 +11,7 @@ def test_nothing_changed_is_as_published() -> None:
 
 def test_changes_keep_the_rest_as_published() -> None:
     table = phase_table({"A": {"coordinate_weight": 0.01}, "C": {"ignore_mask": False}})
-    assert table["A"] == PhaseLosses(coordinate_weight=0.01, oks_weight=30.0, proxy_target="gt")
+    assert table["A"] == PhaseLosses(coordinate_weight=0.01, oks_weight=30.0, proxy_target="gt", score_oks="proxy")
     assert table["B"] == PUBLISHED["B"]
     assert table["C"] == PhaseLosses(bbox_aux_weight=1.0)
 

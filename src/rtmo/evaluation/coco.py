@@ -7,7 +7,8 @@ the images.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from torchmetrics.utilities import dim_zero_cat
 from rtmo.errors import InputError
 from rtmo.evaluation import average_precision, pycocotools_ap
 from rtmo.evaluation.average_precision import Annotation
+from rtmo.evaluation.matching import ImageMatch, ImageScore, match_image, worst_first
 from rtmo.skeletons import KeypointSet
 from rtmo.types import Poses
 
@@ -80,6 +82,9 @@ class CocoKeypointAP(Metric):
         self.max_detections = max_detections
         self.num_dropped = 0
         self.category_id: int = ground_truth["categories"][0]["id"]
+        self.crowd_index = {
+            image["id"]: image["crowdIndex"] for image in ground_truth["images"] if "crowdIndex" in image
+        }
         self._people = _people_by_image(ground_truth, skeleton, self.area_of_box)
         # Lists of flat tensors, so that ranks may hold different numbers of images and people: ids of the images,
         # how many poses each has, and all poses in that order as rows (score, x0, y0, s0, x1, ..., area).
@@ -165,6 +170,24 @@ class CocoKeypointAP(Metric):
             for image_id, rows in predictions.items()
             for row in rows
         ]
+
+    def matches(self) -> list[ImageMatch]:
+        """Whom the predictions of every image found; call it on every rank."""
+        with self.sync_context(dist_sync_fn=self.dist_sync_fn):
+            predictions, _ = self._predictions()
+        match = partial(match_image, oks_sigmas=self.skeleton.oks_sigmas, max_detections=self.max_detections)
+        return [match(image_id, self._people[image_id], rows) for image_id, rows in predictions.items()]
+
+    def average_precision(self, image_ids: Iterable[int]) -> float:
+        """AP of some of the images seen; call it on every rank."""
+        with self.sync_context(dist_sync_fn=self.dist_sync_fn):
+            predictions, _ = self._rows_by_image()
+        found = {image_id: predictions[image_id] for image_id in image_ids}
+        return self._figures({image_id: self._people[image_id] for image_id in found}, found)["AP"]
+
+    def image_scores(self) -> list[ImageScore]:
+        """How well the people of each image were found, worst first; call it on every rank."""
+        return worst_first(self.matches())
 
     def _predictions(self) -> tuple[dict[int, Float[np.ndarray, "_ D"]], dict[int, int]]:
         """Finite rows (score, x0, y0, s0, x1, ...) by image id, and how many were not finite in images that had any."""

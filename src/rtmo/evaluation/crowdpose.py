@@ -45,14 +45,12 @@ class CrowdPoseAP(CocoKeypointAP):
         backend: str = "numpy",
     ) -> None:
         super().__init__(ground_truth=ground_truth, skeleton=skeleton, max_detections=max_detections, backend=backend)
-        self._crowd_index: dict[int, float] = {}
         for image in ground_truth["images"]:
             if "crowdIndex" not in image:
                 raise InputError(
                     f"ground truth image {image['id']} has no 'crowdIndex', by which CrowdPose's figures are grouped; "
                     "evaluate on CrowdPose's own annotations, or take metric=coco"
                 )
-            self._crowd_index[image["id"]] = image["crowdIndex"]
 
     def _figures(
         self, people: Mapping[int, Sequence[Annotation]], found: Mapping[int, Float[np.ndarray, "_ D"]]
@@ -60,7 +58,7 @@ class CrowdPoseAP(CocoKeypointAP):
         of_all = super()._figures(people, found)
         figures = {name: of_all[name] for name in _FIGURES}
         for group, lowest, end in _GROUPS:
-            images = [image_id for image_id in people if lowest <= self._crowd_index[image_id] < end]
+            images = [image_id for image_id in people if lowest <= self.crowd_index[image_id] < end]
             part = super()._figures({i: people[i] for i in images}, {i: found[i] for i in images})
             figures[f"AP_{group}"] = part["AP"]
         return figures

@@ -17,7 +17,7 @@ from torch.nn import functional
 from rtmo.losses.boxes import bbox_l1_loss, iou_loss
 from rtmo.losses.classification import varifocal_loss, visibility_loss
 from rtmo.losses.keypoints import CoordinateLoss, MLELoss, proxy_oks_loss
-from rtmo.losses.phase_losses import PhaseLosses, phase_table
+from rtmo.losses.phase_losses import CHOICES, PhaseLosses, phase_table
 from rtmo.ops.boxes import decode_bboxes
 from rtmo.ops.keypoints import decode_proxy, oks
 from rtmo.phases import Phase
@@ -68,7 +68,7 @@ class Criterion(nn.Module):
         assigner: Matches priors with people; see ``SimOTA``.
         oks_sigmas: One per keypoint.
         phases: Per phase what differs from the published RTMO-s on COCO; see ``PhaseLosses`` for the keys.
-        coordinate_loss: Loss of the classifier's heatmaps; None takes ``MLELoss``.
+        coordinate_loss: Loss of the classifier's heatmaps, where there is a classifier; None takes ``MLELoss``.
         detach_bboxes: Whether to keep the coordinate loss from moving the boxes through the positions of the bins.
             Off as published; short runs learn faster with it.
         average_labeled: Whether keypoint losses average over a person's labeled keypoints. Off as published: they
@@ -101,7 +101,7 @@ class Criterion(nn.Module):
         self,
         outputs: HeadOutputs,
         targets: Targets,
-        dcc: Callable[..., CoordinateCodes],
+        dcc: Callable[..., CoordinateCodes] | None,
         phase: Phase,
         ignore_mask: Bool[Tensor, "B H W"] | None = None,
     ) -> dict[str, Tensor]:
@@ -110,14 +110,15 @@ class Criterion(nn.Module):
         Args:
             outputs: Of the network, with proxy offsets.
             targets: In px of the network input.
-            dcc: The coordinate classifier, ``(pose_vectors, bboxes, priors, with_sigmas=True) -> codes``.
+            dcc: The coordinate classifier, ``(pose_vectors, bboxes, priors, with_sigmas=True) -> codes``; None for a
+                network whose pose is the proxy branch, see ``check_decoding``.
             phase: Selects the weights.
             ignore_mask: True on unlabeled people; only read in phases that want it.
 
         Returns:
             ``loss``, the sum of all ``loss_*``, weights included; then, for display, ``num_positives`` and the mean
-            OKS of the positives, ``pose_oks`` by the classifier's keypoints and ``proxy_oks`` by the proxy's. Without
-            positives all but ``loss_cls`` are 0.
+            OKS of the positives, ``pose_oks`` by the classifier's keypoints and ``proxy_oks`` by the proxy's, and
+            their mean ``pred_sigma``, if it is learned. Without positives all but ``loss_cls`` are 0.
 
         Raises:
             ValueError: If the outputs come without proxy offsets.
@@ -125,18 +126,20 @@ class Criterion(nn.Module):
         settings = self.phases[phase]
         outputs, targets = _in_full_precision(outputs, targets)
         positives = self._match(outputs, targets)
-        codes = self._classify(dcc, outputs, positives)
-        pose_oks = oks(
-            codes.keypoints.detach(),
-            positives.gt_keypoints,
-            positives.labeled,
-            positives.gt_area,
-            self.oks_sigmas,
-        )
+        codes = None if dcc is None else self._classify(dcc, outputs, positives)
+        pose_oks = positives.proxy_oks
+        if codes is not None:
+            pose_oks = oks(
+                codes.keypoints.detach(),
+                positives.gt_keypoints,
+                positives.labeled,
+                positives.gt_area,
+                self.oks_sigmas,
+            )
         sums = self._positive_losses(outputs, positives, codes, settings)
 
         score_target = torch.zeros_like(outputs.cls_logits[..., 0])
-        score_oks = positives.proxy_oks if settings.proxy_target == "gt" else pose_oks
+        score_oks = positives.proxy_oks if settings.score_oks == "proxy" else pose_oks
         score_target[positives.image, positives.prior] = score_oks**settings.overlaps_power
         loss_cls = varifocal_loss(outputs.cls_logits[..., 0], score_target)
         if settings.ignore_mask and ignore_mask is not None:
@@ -147,14 +150,31 @@ class Criterion(nn.Module):
         normalizer = self.mean_over_ranks(num_positives).clamp(min=1)
         losses = {name: getattr(settings, f"{name}_weight") * value / normalizer for name, value in sums.items()}
         total = torch.stack(list(losses.values())).sum()
-        losses[self.coordinate_loss.name] = losses.pop("coordinate")
+        if codes is not None:
+            losses[self.coordinate_loss.name] = losses.pop("coordinate")
+        sigmas = None if codes is None else codes.pred_sigmas
         return {
             "loss": total,
             **{f"loss_{name}": value for name, value in losses.items()},
             "num_positives": num_positives,
             "pose_oks": pose_oks.sum() / num_positives.clamp(min=1),
             "proxy_oks": positives.proxy_oks.sum() / num_positives.clamp(min=1),
+            **({} if sigmas is None else {"pred_sigma": sigmas.detach().sum() / max(1, sigmas.numel())}),
         }
+
+    def check_decoding(self, dcc: object | None) -> None:
+        """Checks, before training and not in the phase that first needs it, that there is a classifier to learn from.
+
+        Raises:
+            ValueError: If the network has none and a phase takes keypoints or OKS from it.
+        """
+        for phase, settings in self.phases.items():
+            for key in CHOICES:
+                if dcc is None and getattr(settings, key) == "dcc":
+                    raise ValueError(
+                        f"criterion.phases.{phase}.{key}=dcc: the network has no coordinate classifier "
+                        f"(model.decoding); say {CHOICES[key][0]}, as ablation=regression does"
+                    )
 
     @staticmethod
     def mean_over_ranks(number: Float[Tensor, ""]) -> Float[Tensor, ""]:
@@ -205,7 +225,7 @@ class Criterion(nn.Module):
         return CoordinateCodes._make(None if code is None else code.to(bboxes.dtype) for code in codes)
 
     def _positive_losses(
-        self, outputs: HeadOutputs, positives: Positives, codes: CoordinateCodes, settings: PhaseLosses
+        self, outputs: HeadOutputs, positives: Positives, codes: CoordinateCodes | None, settings: PhaseLosses
     ) -> dict[str, Tensor]:
         """Losses summed over the positives, before weighting."""
         image, prior = positives.image, positives.prior
@@ -213,19 +233,19 @@ class Criterion(nn.Module):
         count = labeled.sum(dim=-1, keepdim=True).clamp(min=1) if self.average_labeled else labeled.shape[-1]
         share = labeled.to(gt_keypoints.dtype) / count
         proxy_target, proxy_share = gt_keypoints, share
-        if settings.proxy_target == "dcc":
+        if codes is not None and settings.proxy_target == "dcc":
             proxy_target = codes.keypoints.detach()
             proxy_error = (positives.proxy.detach() - gt_keypoints).square().sum(dim=-1)
             proxy_share = share * (proxy_error > (proxy_target - gt_keypoints).square().sum(dim=-1))
-        coordinate_loss = self.coordinate_loss(codes, gt_keypoints, positives.gt_area)
-        if codes.pred_sigmas is not None:  # a gradient of zero from losses that have no use for the spread
-            coordinate_loss = coordinate_loss + 0 * codes.pred_sigmas
         losses = {
             "bbox": iou_loss(positives.bboxes, positives.gt_bboxes),
             "vis": visibility_loss(outputs.visibility_logits[image, prior], labeled, positives.annotated),
-            "coordinate": coordinate_loss * share,
             "oks": proxy_oks_loss(positives.proxy, proxy_target, positives.gt_area, self.oks_sigmas, proxy_share),
         }
+        if codes is not None:
+            losses["coordinate"] = self.coordinate_loss(codes, gt_keypoints, positives.gt_area) * share
+            if codes.pred_sigmas is not None:  # a gradient of zero from losses that have no use for the spread
+                losses["coordinate"] = losses["coordinate"] + 0 * codes.pred_sigmas
         if settings.bbox_aux_weight:
             losses["bbox_aux"] = bbox_l1_loss(
                 outputs.bbox_offsets[image, prior], positives.gt_bboxes, outputs.priors[prior], outputs.strides[prior]

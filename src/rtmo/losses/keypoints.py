@@ -46,6 +46,12 @@ class MLELoss:
     network predicts: large for hard keypoints, which eases them, and small for easy ones, which sharpens them. The
     loss can be negative, so it measures no progress; never monitor it.
 
+    Args:
+        sigma: The spread of all keypoints, as a share of the person's size; None: learned.
+
+    Raises:
+        ValueError: If ``sigma`` is not positive.
+
     Reference: RTMO (arXiv:2312.07526), section 3.2. As published: the two axes multiply inside one logarithm that is
     floored at 1e-4, the spread at 1e-3 and the person's size at 1 px, and constant factors are left out. The box gets
     a gradient, through the positions of the bins.
@@ -53,17 +59,20 @@ class MLELoss:
 
     name = "mle"
 
+    def __init__(self, *, sigma: float | None = None) -> None:
+        if sigma is not None and sigma <= 0:
+            raise ValueError(f"sigma must be positive, or null for a learned one; got {sigma}")
+        self.sigma = sigma
+
     def __call__(
         self, codes: CoordinateCodes, keypoints: Float[Tensor, "F K 2"], area: Float[Tensor, " F"]
     ) -> Float[Tensor, "F K"]:
         """Loss of every keypoint.
 
         Raises:
-            ValueError: If the codes come without ``pred_sigmas``.
+            ValueError: If the spread is learned and the codes come without ``pred_sigmas``.
         """
-        if codes.pred_sigmas is None:
-            raise ValueError("MLELoss needs codes with pred_sigmas; call the classifier with with_sigmas=True")
-        sigmas = codes.pred_sigmas.clamp(min=_MIN_SIGMA)
+        sigmas = _learned_spread(codes) if self.sigma is None else torch.full_like(codes.keypoints[..., 0], self.sigma)
         size = area.sqrt().clamp(min=_MIN_SIZE)
         code_x = laplace_code(codes.bins_x, keypoints[..., 0], size, sigmas)
         code_y = laplace_code(codes.bins_y, keypoints[..., 1], size, sigmas)
@@ -76,6 +85,8 @@ class KLDLoss:
     Args:
         sigma: Spread of the targets in bins, horizontal and vertical. The default is RTMPose's, 4.9 and 5.66 bins of
             half a pixel in a 192 x 256 crop that is padded by 1.25 as our bins are, hence the same share of a person.
+            None: learned, the network's own spread as a share of the person's size. The paper dismisses that, and for
+            a reason: flat heatmaps and flat targets agree perfectly.
 
     Raises:
         ValueError: If a sigma is not positive.
@@ -86,17 +97,29 @@ class KLDLoss:
 
     name = "kld"
 
-    def __init__(self, *, sigma: Sequence[float] = (2.45, 2.83)) -> None:
-        if len(sigma) != 2 or min(sigma) <= 0:
-            raise ValueError(f"sigma must be two positive numbers of bins (x, y), got {sigma}")
-        self.sigma = tuple(sigma)
+    def __init__(self, *, sigma: Sequence[float] | None = (2.45, 2.83)) -> None:
+        if sigma is not None and (len(sigma) != 2 or min(sigma) <= 0):
+            raise ValueError(f"sigma must be two positive numbers of bins (x, y), or null: learned; got {sigma}")
+        self.sigma = None if sigma is None else (sigma[0], sigma[1])
 
     def __call__(
         self, codes: CoordinateCodes, keypoints: Float[Tensor, "F K 2"], area: Float[Tensor, " F"]
     ) -> Float[Tensor, "F K"]:
-        """Loss of every keypoint; the area plays no part."""
-        target_x = gaussian_code(codes.bins_x.detach(), keypoints[..., 0], self.sigma[0])
-        target_y = gaussian_code(codes.bins_y.detach(), keypoints[..., 1], self.sigma[1])
+        """Loss of every keypoint; the area plays a part only where the spread is learned.
+
+        Raises:
+            ValueError: If it is, and the codes come without ``pred_sigmas``.
+        """
+        bins_x, bins_y = codes.bins_x.detach(), codes.bins_y.detach()
+        sigma_x: float | Tensor
+        sigma_y: float | Tensor
+        if self.sigma is None:
+            spread = _learned_spread(codes) * area.sqrt().clamp(min=_MIN_SIZE)[:, None]
+            sigma_x, sigma_y = spread / bin_spacing(bins_x), spread / bin_spacing(bins_y)
+        else:
+            sigma_x, sigma_y = self.sigma
+        target_x = gaussian_code(bins_x, keypoints[..., 0], sigma_x)
+        target_y = gaussian_code(bins_y, keypoints[..., 1], sigma_y)
         return kl_divergence(codes.heatmap_x, target_x) + kl_divergence(codes.heatmap_y, target_y)
 
 
@@ -148,7 +171,9 @@ def negative_log_likelihood(
     return -(likelihood + _MIN_LIKELIHOOD).log()
 
 
-def gaussian_code(bins: Float[Tensor, "F X"], positions: Float[Tensor, "F K"], sigma: float) -> Float[Tensor, "F K X"]:
+def gaussian_code(
+    bins: Float[Tensor, "F X"], positions: Float[Tensor, "F K"], sigma: float | Float[Tensor, "F K"]
+) -> Float[Tensor, "F K X"]:
     """Gaussian over the bins about each position; sums to 1, even for a position far outside of the bins.
 
     Args:
@@ -156,9 +181,20 @@ def gaussian_code(bins: Float[Tensor, "F X"], positions: Float[Tensor, "F K"], s
         positions: px.
         sigma: Spread in bins.
     """
-    spacing = ((bins[:, -1:] - bins[:, :1]) / (bins.shape[1] - 1)).clamp(min=_MIN_SPACING)
-    deviation = (bins[:, None] - positions[..., None]) / (spacing * sigma)[..., None]
+    width = (bin_spacing(bins) * sigma)[..., None]
+    deviation = (bins[:, None] - positions[..., None]) / width
     return torch.softmax(-deviation.square() / 2, dim=-1)
+
+
+def bin_spacing(bins: Float[Tensor, "F X"]) -> Float[Tensor, "F 1"]:
+    """Distance in px of neighbouring bins, which are evenly spaced."""
+    return ((bins[:, -1:] - bins[:, :1]) / (bins.shape[1] - 1)).clamp(min=_MIN_SPACING)
+
+
+def _learned_spread(codes: CoordinateCodes) -> Float[Tensor, "F K"]:
+    if codes.pred_sigmas is None:
+        raise ValueError("a learned spread needs codes with pred_sigmas; call the classifier with with_sigmas=True")
+    return codes.pred_sigmas.clamp(min=_MIN_SIGMA)
 
 
 def kl_divergence(heatmap: Float[Tensor, "F K X"], target: Float[Tensor, "F K X"]) -> Float[Tensor, "F K"]:

@@ -4,9 +4,9 @@ import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-ProxyTarget = Literal["gt", "dcc"]
+CHOICES: Mapping[str, tuple[str, ...]] = {"proxy_target": ("gt", "dcc"), "score_oks": ("proxy", "dcc")}
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,9 @@ class PhaseLosses:
         cls_weight: Varifocal loss of the person score.
         bbox_aux_weight: L1 loss of the raw box offsets; 0 switches it off.
         overlaps_power: The person score learns the pose's OKS to this power.
-        proxy_target: What the proxy keypoints learn, and whose OKS the person score: "gt", the ground truth and the
-            proxy's own OKS; "dcc", the classifier's keypoints where these are nearer to the ground truth, and the
-            classifier's OKS.
+        proxy_target: What the proxy keypoints learn: "gt", the ground truth; "dcc", the classifier's keypoints where
+            these are nearer to the ground truth.
+        score_oks: Whose OKS the person score learns: that of the "proxy" keypoints or of the "dcc", the classifier.
         ignore_mask: Whether priors on unlabeled people are spared the classification loss.
     """
 
@@ -34,12 +34,13 @@ class PhaseLosses:
     cls_weight: float = 1.0
     bbox_aux_weight: float = 0.0
     overlaps_power: float = 0.5
-    proxy_target: ProxyTarget = "dcc"
+    proxy_target: Literal["gt", "dcc"] = "dcc"
+    score_oks: Literal["proxy", "dcc"] = "dcc"
     ignore_mask: bool = False
 
 
 PUBLISHED: Mapping[str, PhaseLosses] = {
-    "A": PhaseLosses(coordinate_weight=1.0, oks_weight=30.0, proxy_target="gt"),
+    "A": PhaseLosses(coordinate_weight=1.0, oks_weight=30.0, proxy_target="gt", score_oks="proxy"),
     "B": PhaseLosses(),
     "C": PhaseLosses(bbox_aux_weight=1.0, ignore_mask=True),
 }
@@ -70,8 +71,8 @@ def _checked(where: str, key: str, value: Any) -> Any:
         close = difflib.get_close_matches(key, known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"choose among {known}"
         raise ValueError(f"{where}: unknown key {key!r}; {hint}")
-    if key == "proxy_target":
-        fits, wanted = value in get_args(ProxyTarget), " or ".join(map(repr, get_args(ProxyTarget)))
+    if key in CHOICES:
+        fits, wanted = value in CHOICES[key], " or ".join(map(repr, CHOICES[key]))
     elif key == "ignore_mask":
         fits, wanted = isinstance(value, bool), "true or false"
     else:

@@ -1,6 +1,7 @@
 """Dynamic Coordinate Classifier: keypoints as distributions over bins that follow each person's box.
 
-Reference: RTMO (arXiv:2312.07526), section 3.1: dynamic bin allocation and dynamic bin encoding.
+Reference: RTMO (arXiv:2312.07526), section 3.1: dynamic bin allocation and dynamic bin encoding; section 4.4 takes them
+away one after the other.
 """
 
 import torch
@@ -29,6 +30,15 @@ class DynamicCoordinateClassifier(nn.Module):
         bin_init_scale: Shrinks the initial map of the bins' codes. At 1, as published, the first heatmaps are sharp
             and random, and unlearning them takes hundreds of steps; near 0 they are flat and the first poses lie in
             the middle of their boxes.
+        dynamic_allocation: Whether the bins span the person's box. Off, they span a fixed range about the grid point,
+            and boxes and their padding play no part.
+        dynamic_encoding: Whether a bin is known by where it lies. Off, every bin has one learned vector, the same for
+            all people, as in SimCC (arXiv:2107.03332).
+        static_range: Without dynamic allocation, what the bins span, the grid point in its middle, px of the network
+            input. The paper does not give its value.
+
+    Raises:
+        ValueError: If ``static_range`` is not positive.
     """
 
     def __init__(
@@ -42,24 +52,31 @@ class DynamicCoordinateClassifier(nn.Module):
         bbox_padding: float = 1.25,
         temperature: float = 300.0,
         bin_init_scale: float = 1.0,
+        dynamic_allocation: bool = True,
+        dynamic_encoding: bool = True,
+        static_range: float = 640.0,
     ) -> None:
         super().__init__()
+        if static_range <= 0:
+            raise ValueError(f"static_range must be positive, got {static_range}")
         self.num_keypoints = num_keypoints
         self.dim = dim
+        self.dynamic_allocation = dynamic_allocation
+        self.dynamic_encoding = dynamic_encoding
+        self.static_range = static_range
         self.bbox_padding = bbox_padding
         self.temperature = temperature
         self.keypoint_fc = nn.Linear(in_dim, num_keypoints * dim)
         self.keypoint_bn = nn.BatchNorm1d(num_keypoints * dim)
         self.gau = GatedAttentionUnit(dim=dim, attention_dim=attention_dim)
         self.pos_enc = nn.Parameter(torch.randn(num_keypoints, attention_dim))
-        self.x_fc = nn.Linear(dim, dim)
-        self.y_fc = nn.Linear(dim, dim)
+        self.x_fc, self.y_fc = (nn.Linear(dim, dim if dynamic_encoding else bins) for bins in num_bins)
         with torch.no_grad():
             for parameter in (*self.x_fc.parameters(), *self.y_fc.parameters()):
                 parameter.mul_(bin_init_scale)
         self.sigma_fc = nn.Linear(in_dim, num_keypoints)
         self.sigma_scale = nn.Parameter(torch.tensor(0.1))
-        # where the bins lie in the padded box, -0.5 left or top, +0.5 right or bottom
+        # where the bins lie in what they span, -0.5 left or top, +0.5 right or bottom
         self.register_buffer("x_bins", torch.linspace(-0.5, 0.5, num_bins[0]), persistent=False)
         self.register_buffer("y_bins", torch.linspace(-0.5, 0.5, num_bins[1]), persistent=False)
         self.x_bins: Tensor
@@ -87,7 +104,7 @@ class DynamicCoordinateClassifier(nn.Module):
                 pose_vectors = pose_vectors.float()
             dtype = pose_vectors.dtype
             bboxes, priors = bboxes.to(dtype), priors.to(dtype)
-            bins_x, bins_y = self.allocate_bins(bboxes)
+            bins_x, bins_y = self.allocate_bins(bboxes, priors)
             features = self.keypoint_features(pose_vectors)
             heatmap_x = _softmax(self._logits(features, bins_x - priors[:, :1], self.x_fc))
             heatmap_y = _softmax(self._logits(features, bins_y - priors[:, 1:], self.y_fc))
@@ -97,10 +114,15 @@ class DynamicCoordinateClassifier(nn.Module):
             sigmas = self.spread(pose_vectors) if with_sigmas else None
         return CoordinateCodes(heatmap_x, heatmap_y, bins_x, bins_y, keypoints, sigmas)
 
-    def allocate_bins(self, bboxes: Float[Tensor, "F 4"]) -> tuple[Float[Tensor, "F X"], Float[Tensor, "F Y"]]:
-        """Dynamic bin allocation: bin positions in px that span each box, padded."""
-        centers = (bboxes[:, :2] + bboxes[:, 2:]) / 2
-        sizes = (bboxes[:, 2:] - bboxes[:, :2]) * self.bbox_padding
+    def allocate_bins(
+        self, bboxes: Float[Tensor, "F 4"], priors: Float[Tensor, "F 2"]
+    ) -> tuple[Float[Tensor, "F X"], Float[Tensor, "F Y"]]:
+        """Bin positions in px: they span each box, padded, or a fixed range about each grid point."""
+        if self.dynamic_allocation:
+            centers = (bboxes[:, :2] + bboxes[:, 2:]) / 2
+            sizes = (bboxes[:, 2:] - bboxes[:, :2]) * self.bbox_padding
+        else:
+            centers, sizes = priors, torch.full_like(priors, self.static_range)
         return (
             centers[:, :1] + sizes[:, :1] * self.x_bins.to(bboxes.dtype),
             centers[:, 1:] + sizes[:, 1:] * self.y_bins.to(bboxes.dtype),
@@ -125,14 +147,17 @@ class DynamicCoordinateClassifier(nn.Module):
     def _logits(
         self, features: Float[Tensor, "F K D"], positions: Float[Tensor, "F X"], bin_fc: nn.Linear
     ) -> Float[Tensor, "F K X"]:
-        """Dynamic bin encoding: agreement of every keypoint with every bin.
+        """Agreement of every keypoint with every bin.
 
-        The published model maps the code of each bin, ``f . (W c + b)``. The same number is ``(W' f) . c + f . b``: K
-        small products a person instead of one a bin: 4.2 M multiplications in place of 10.9 M.
+        With dynamic encoding, the published model maps the code of each bin, ``f . (W c + b)``. The same number is
+        ``(W' f) . c + f . b``: K small products a person instead of one a bin: 4.2 M multiplications in place of
+        10.9 M.
 
         Args:
             positions: Of the bins relative to the prior, px.
         """
+        if not self.dynamic_encoding:
+            return bin_fc(features)
         codes = sine_encoding(positions, self.dim, self.temperature)
         return (features @ bin_fc.weight) @ codes.transpose(1, 2) + (features @ bin_fc.bias)[..., None]
 

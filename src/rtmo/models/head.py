@@ -26,7 +26,7 @@ class RTMOHead(nn.Module):
         num_keypoints: K.
         cls_dim: Channels of the score branch.
         pose_dim: Channels of the pose branch, a multiple of 8.
-        pose_vector_dim: D.
+        pose_vector_dim: D; 0 where nobody reads pose vectors.
         strides: Of the input levels, px, the finest first.
     """
 
@@ -59,7 +59,7 @@ class RTMOHead(nn.Module):
         self.cls_out = nn.ModuleList(_output(cls_dim, 1, cls_bias) for _ in levels)
         self.bbox_out = nn.ModuleList(_output(pose_dim, 4) for _ in levels)
         self.visibility_out = nn.ModuleList(_output(pose_dim, num_keypoints) for _ in levels)
-        self.pose_vector_out = nn.ModuleList(_output(pose_dim, pose_vector_dim) for _ in levels)
+        self.pose_vector_out = nn.ModuleList(_output(pose_dim, pose_vector_dim) for _ in levels if pose_vector_dim)
         self.proxy_out = nn.ModuleList(_output(pose_dim, 2 * num_keypoints) for _ in levels)
 
     def forward(
@@ -79,6 +79,8 @@ class RTMOHead(nn.Module):
             pose_features.append(pose_conv(pose_in))
         cls_logits = _flatten(self.cls_out, cls_features)
         proxy = _flatten(self.proxy_out, pose_features) if with_proxy else None
+        no_vectors = cls_logits.new_empty((*cls_logits.shape[:2], 0))
+        pose_vectors = _flatten(self.pose_vector_out, pose_features) if len(self.pose_vector_out) else no_vectors
         # bfloat16 cannot hold a pixel position beyond 256, so autocast must not reach the priors
         dtype = torch.promote_types(levels[0].dtype, torch.float32)
         priors, strides = make_priors(image_size, self.strides, cls_logits.device, dtype)
@@ -86,7 +88,7 @@ class RTMOHead(nn.Module):
             cls_logits=cls_logits,
             bbox_offsets=_flatten(self.bbox_out, pose_features),
             visibility_logits=_flatten(self.visibility_out, pose_features),
-            pose_vectors=_flatten(self.pose_vector_out, pose_features),
+            pose_vectors=pose_vectors,
             proxy_offsets=None if proxy is None else proxy.unflatten(-1, (self.num_keypoints, 2)),
             priors=priors,
             strides=strides,

@@ -13,6 +13,7 @@ from rtmo.models.head import NUM_POSE_GROUPS, RTMOHead
 from rtmo.models.hybrid_encoder import HybridEncoder
 from rtmo.models.resnet import ResNet50
 from rtmo.ops.boxes import decode_bboxes
+from rtmo.ops.keypoints import decode_proxy
 from rtmo.ops.nms import nms
 from rtmo.types import HeadOutputs, Poses
 
@@ -21,6 +22,10 @@ POSE_GROUP_DIM = 36  # channels of each of the pose branch's groups, at widen_fa
 POSE_VECTOR_DIM = 512  # features of a pose vector, at widen_factor 1
 CSP_REP_BLOCKS = 3  # RepVGG blocks of a fusion block, at deepen_factor 1
 SIZE_DIVISOR = 32
+
+# What the bins of the classifier follow, by decoding: (dynamic allocation, dynamic encoding). Paper, section 4.4.
+CLASSIFIERS = {"dcc": (True, True), "cc_dba": (True, False), "cc_static": (False, False)}
+REGRESSION = "regression"
 
 # Parameters that only training reads: the proxy branch and the learned spread.
 TRAINING_ONLY_PREFIXES = ("head.proxy_out.", "dcc.sigma_fc.", "dcc.sigma_scale")
@@ -55,6 +60,13 @@ class RTMO(nn.Module):
         bbox_padding: Its bins span the box grown by this factor.
         bin_temperature: Of the bins' sine code.
         bin_init_scale: Shrinks the classifier's initial logits; see ``DynamicCoordinateClassifier``.
+        decoding: Where keypoints come from: ``dcc``, the classifier as published; ``cc_dba``, without dynamic encoding
+            of its bins; ``cc_static``, with bins in a fixed range as well; ``regression``, the proxy branch, and there
+            is no classifier: ``dcc`` is None.
+        static_range: Of ``cc_static``: what the bins span, the grid point in its middle, px.
+
+    Raises:
+        ValueError: If ``backbone`` or ``decoding`` is unknown.
     """
 
     def __init__(
@@ -75,8 +87,12 @@ class RTMO(nn.Module):
         bbox_padding: float = 1.25,
         bin_temperature: float = 300.0,
         bin_init_scale: float = 1.0,
+        decoding: str = "dcc",
+        static_range: float = 640.0,
     ) -> None:
         super().__init__()
+        if decoding not in (*CLASSIFIERS, REGRESSION):
+            raise ValueError(f"model.decoding={decoding!r} is unknown; choose {', '.join(CLASSIFIERS)} or {REGRESSION}")
         self.num_keypoints = num_keypoints
         if backbone == "csp_darknet":
             self.backbone: CSPDarknet | ResNet50 = CSPDarknet(widen_factor=widen_factor, deepen_factor=deepen_factor)
@@ -101,9 +117,13 @@ class RTMO(nn.Module):
             num_keypoints=num_keypoints,
             cls_dim=head_dim,
             pose_dim=NUM_POSE_GROUPS * int(POSE_GROUP_DIM * widen_factor),
-            pose_vector_dim=pose_vector_dim,
+            pose_vector_dim=0 if decoding == REGRESSION else pose_vector_dim,
             strides=strides,
         )
+        self.dcc: DynamicCoordinateClassifier | None = None
+        if decoding == REGRESSION:
+            return
+        dynamic_allocation, dynamic_encoding = CLASSIFIERS[decoding]
         self.dcc = DynamicCoordinateClassifier(
             in_dim=pose_vector_dim,
             num_keypoints=num_keypoints,
@@ -113,6 +133,9 @@ class RTMO(nn.Module):
             bbox_padding=bbox_padding,
             temperature=bin_temperature,
             bin_init_scale=bin_init_scale,
+            dynamic_allocation=dynamic_allocation,
+            dynamic_encoding=dynamic_encoding,
+            static_range=static_range,
         )
 
     def forward(self, images: Float[Tensor, "B 3 H W"], with_proxy: bool = False) -> HeadOutputs:
@@ -120,7 +143,8 @@ class RTMO(nn.Module):
 
         Args:
             images: BGR 0..255, unnormalised.
-            with_proxy: Whether to regress the proxy keypoints, which only training reads.
+            with_proxy: Whether to regress the proxy keypoints, which only training reads. Without a classifier they
+                are the pose and always there.
 
         Raises:
             ValueError: If height or width is not a multiple of 32.
@@ -128,7 +152,7 @@ class RTMO(nn.Module):
         height, width = images.shape[-2:]
         if height % SIZE_DIVISOR or width % SIZE_DIVISOR:
             raise ValueError(f"image_size must be multiples of {SIZE_DIVISOR}, got height {height} and width {width}")
-        return self.head(self.neck(self.backbone(images)), (height, width), with_proxy)
+        return self.head(self.neck(self.backbone(images)), (height, width), with_proxy or self.dcc is None)
 
     @torch.no_grad()
     def decode(self, outputs: HeadOutputs, score_thr: float = 0.1, nms_thr: float = 0.65) -> list[Poses]:
@@ -172,12 +196,20 @@ class RTMO(nn.Module):
             priors: Of each person.
             bboxes: Neither clipped nor padded, px.
         """
-        return self.dcc(outputs.pose_vectors[images, priors], bboxes, outputs.priors[priors]).keypoints
+        if self.dcc is not None:
+            return self.dcc(outputs.pose_vectors[images, priors], bboxes, outputs.priors[priors]).keypoints
+        assert outputs.proxy_offsets is not None  # forward sees to it
+        return decode_proxy(outputs.proxy_offsets[images, priors], outputs.priors[priors], outputs.strides[priors])
+
+    @property
+    def training_only(self) -> tuple[str, ...]:
+        """Prefixes of parameters that only training reads; without a classifier the proxy branch is the pose."""
+        return () if self.dcc is None else TRAINING_ONLY_PREFIXES
 
     def parameter_counts(self) -> dict[str, int]:
         """Parameters by part; ``training_only`` are left out of an exported model."""
         counts = {
-            name: sum(p.numel() for p in part.parameters())
+            name: 0 if part is None else sum(p.numel() for p in part.parameters())
             for name, part in (
                 ("backbone", self.backbone),
                 ("neck", self.neck),
@@ -187,7 +219,7 @@ class RTMO(nn.Module):
         }
         counts["total"] = sum(counts.values())
         counts["training_only"] = sum(
-            p.numel() for name, p in self.named_parameters() if name.startswith(TRAINING_ONLY_PREFIXES)
+            p.numel() for name, p in self.named_parameters() if name.startswith(self.training_only)
         )
         return counts
 

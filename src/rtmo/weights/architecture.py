@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from rtmo.models.csp_darknet import STAGE_BLOCKS, STAGE_CHANNELS
-from rtmo.models.rtmo import CSP_REP_BLOCKS, HEAD_DIM
+from rtmo.models.rtmo import CSP_REP_BLOCKS, HEAD_DIM, REGRESSION
 
 # widen_factor, deepen_factor
 PUBLISHED_SIZES = {"rtmo_t": (0.375, 0.33), "rtmo_s": (0.5, 0.33), "rtmo_m": (0.75, 0.67), "rtmo_l": (1.0, 1.0)}
@@ -45,9 +45,14 @@ def architecture_of(state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
         "neck_widen_factor": None if csp_dim == int(hidden_dim * widen_factor) else csp_dim / hidden_dim,
         "ffn_dim": len(state_dict["neck.encoder.ffn.0.weight"]),
         "strides": STRIDES[_count(state_dict, "head.cls_out.")],
-        "dcc_dim": len(state_dict["dcc.x_fc.weight"]),
-        "attention_dim": state_dict["dcc.pos_enc"].shape[1],
+        **_classifier(state_dict),
     }
+
+
+def _classifier(state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
+    if "dcc.pos_enc" not in state_dict:
+        return {"decoding": REGRESSION}
+    return {"dcc_dim": state_dict["dcc.x_fc.weight"].shape[1], "attention_dim": state_dict["dcc.pos_enc"].shape[1]}
 
 
 def size_of(architecture: Mapping[str, Any]) -> str | None:

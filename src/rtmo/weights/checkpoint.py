@@ -24,6 +24,8 @@ STATE_DICTS = ("state_dict", "ema_state_dict", "model")
 WRAPPERS = ("module.", "_orig_mod.", "model.")  # of parallel runs and averages, torch.compile, LightningModule
 MODEL = "rtmo.models.rtmo.RTMO"
 
+_A_VISIBILITY = "head.visibility_out.0.weight"  # of every RTMO, with K outputs
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -51,7 +53,7 @@ class Checkpoint:
 
     @property
     def num_keypoints(self) -> int:
-        return len(self.state_dict["dcc.pos_enc"])
+        return _num_keypoints(self.state_dict)
 
     @property
     def size(self) -> str | None:
@@ -131,7 +133,7 @@ def parse_checkpoint(content: Mapping[str, Any], path: Path) -> Checkpoint:
     try:
         config = record.get("config")
         model = record.get("model") or (config or {}).get("model") or _architecture(state_dict, constants)
-        skeleton = _skeleton(content, constants, len(state_dict["dcc.pos_enc"]))
+        skeleton = _skeleton(content, constants, _num_keypoints(state_dict))
         refuse_foreign_packages([dict(model), config], str(path))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, InputError):
@@ -176,7 +178,11 @@ def weights_of(content: Mapping[str, Any], path: Path) -> tuple[dict[str, Tensor
 
 def is_rtmo(weights: Mapping[str, Tensor]) -> bool:
     """Whether weights are those of an RTMO, under our names or the reference's."""
-    return "dcc.pos_enc" in weights or "head.dcc.pos_enc" in weights
+    return _A_VISIBILITY in weights or "head.dcc.pos_enc" in weights
+
+
+def _num_keypoints(state_dict: Mapping[str, Tensor]) -> int:
+    return len(state_dict[_A_VISIBILITY])
 
 
 def _unwrapped(key: str) -> str:

@@ -94,7 +94,7 @@ def load_weights(model: RTMO, checkpoint: Checkpoint, skeleton: KeypointSet | No
                 f"and {tuple(own[name].shape)} in the network{_advice(checkpoint)}"
             )
     missing = tuple(name for name in own if name not in given)
-    if needed := [name for name in missing if not name.startswith(TRAINING_ONLY_PREFIXES)]:
+    if needed := [name for name in missing if not name.startswith(model.training_only)]:
         raise InputError(
             f"{checkpoint.path}: lacks {len(needed)} of the network's {len(own)} weights: {_few(needed)}"
             f"{_advice(checkpoint)}"
@@ -104,7 +104,7 @@ def load_weights(model: RTMO, checkpoint: Checkpoint, skeleton: KeypointSet | No
     return LoadReport(
         loaded=tuple(name for name in merged if name not in checkpoint.converted),
         converted={name: checkpoint.converted[name] for name in merged if name in checkpoint.converted},
-        training_only=tuple(name for name in merged if name.startswith(TRAINING_ONLY_PREFIXES)),
+        training_only=tuple(name for name in merged if name.startswith(model.training_only)),
         other=checkpoint.other,
         constants=tuple(checkpoint.constants),
         unexpected=tuple(checkpoint.converted.get(name, name) for name in given if name not in own),

@@ -70,6 +70,7 @@ def to_reference(state_dict: Mapping[str, Tensor], constants: Mapping[str, Tenso
 
 def reference_constants(model: RTMO, oks_sigmas: Sequence[float]) -> dict[str, Tensor]:
     """What the reference stores beside the weights of such a network, float32."""
+    assert model.dcc is not None  # the reference has no other RTMO
     half = model.dcc.dim // 2
     return {
         "head.loss_oks.sigmas": torch.tensor(oks_sigmas),
