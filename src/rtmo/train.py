@@ -14,7 +14,7 @@ from hydra.types import RunMode
 from lightning import Trainer, seed_everything
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -27,6 +27,7 @@ from rtmo.targets import build, did_you_mean
 from rtmo.training.batch_plan import BatchPlan, plan_batch
 from rtmo.training.callbacks.run_record import RunRecord
 from rtmo.training.callbacks.wandb_records import RUN_ID, WandbRecords
+from rtmo.training.earlier_run import continue_run, keep_rows
 from rtmo.training.module import PoseModule
 from rtmo.weights.file import RECORD, read_file
 from rtmo.weights.load import load_pretrained
@@ -41,7 +42,7 @@ KEYS = frozenset(
 )
 # What Lightning says of things that are as they should be.
 POINTLESS_WARNINGS = (
-    "Experiment logs directory .* exists and is not empty",  # it is the run's folder
+    "(Experiment logs|Checkpoint) directory .* exists and is not empty",  # it is the run's folder
     r".isinstance\(treespec, LeafSpec\). is deprecated",  # in its own code
     "It is recommended to use .*'val/.* sync_dist=True",  # the metric has gathered all ranks
     "The dirpath has changed from",  # a run that goes on from a checkpoint has a folder of its own
@@ -57,11 +58,14 @@ log = logging.getLogger(__name__)
 def main(cfg: dict[str, Any]) -> float | None:
     """Trains; what is returned is what a sweeper compares."""
     run = HydraConfig.get()
+    in_sweep = run.mode is RunMode.MULTIRUN
+    if in_sweep and (metrics := continue_run(cfg)) is not None:
+        return optimized(cfg["optimized_metric"], metrics)
     return train(
         cfg,
         overrides=run.overrides.task,
         chosen_recipe=run.runtime.choices["recipe"],
-        sweep=Path(run.sweep.dir).name if run.mode is RunMode.MULTIRUN else None,
+        sweep=Path(run.sweep.dir).name if in_sweep else None,
     )
 
 
@@ -88,10 +92,10 @@ def train(
     check_values(cfg)
     seed_everything(cfg["seed"], workers=True, verbose=False)
     skeleton = keypoint_set(cfg["skeleton"])
-    before = {} if cfg["ckpt_path"] is None else check_resumable(Path(cfg["ckpt_path"]), skeleton)
+    before = {RECORD: {}} if cfg["ckpt_path"] is None else check_resumable(Path(cfg["ckpt_path"]), skeleton)
     datamodule = build(cfg["data"], "data", skeleton)
     record = RunRecord(config=cfg, skeleton=skeleton, overrides=overrides)
-    loggers = wandb_run(cfg["logger"], run_id=before.get(RUN_ID), group=sweep, overrides=overrides)
+    loggers = wandb_run(cfg["logger"], run_id=before[RECORD].get(RUN_ID), group=sweep, overrides=overrides)
     log_model = bool((cfg["logger"].get("wandb") or {}).get("log_model"))
     records = [record, WandbRecords(config=cfg, skeleton=skeleton, log_model=log_model)]
     trainer = build_trainer({**cfg, "logger": loggers}, skeleton, records)
@@ -100,6 +104,9 @@ def train(
             f"trainer.devices: Lightning would start each of {trainer.world_size} processes with the whole sweep; "
             "sweep (-m) with trainer.devices=1, or give every run a command of its own"
         )
+    for logger in trainer.loggers:
+        if "global_step" in before and isinstance(logger, CSVLogger):
+            keep_rows(logger, before["global_step"])
     plan = plan_batch(cfg["data"]["batch_size"], trainer.world_size, cfg["nominal_batch"])
     trainer.accumulate_grad_batches = plan.accumulate
     module = build_module(cfg, skeleton, lr_scale=plan.lr_scale)
@@ -122,7 +129,7 @@ def train(
     return optimized(cfg["optimized_metric"], trainer.callback_metrics)
 
 
-def optimized(name: str | None, metrics: Mapping[str, Tensor]) -> float | None:
+def optimized(name: str | None, metrics: Mapping[str, Tensor | float]) -> float | None:
     """The metric that a sweep compares its runs by; None if there is no such thing.
 
     Raises:
@@ -142,7 +149,7 @@ def check_values(cfg: Mapping[str, Any]) -> None:
 
 
 def check_resumable(path: Path, skeleton: KeypointSet) -> dict[str, Any]:
-    """Refuses to go on from a file that is no run's, or of a run with other joints; gives the record of the run.
+    """Refuses to go on from a file that is no run's, or of a run with other joints; gives what the file holds.
 
     Raises:
         InputError: If so.
@@ -158,7 +165,7 @@ def check_resumable(path: Path, skeleton: KeypointSet) -> dict[str, Any]:
             f"skeleton={skeleton.name}: differs from the one that {path} was trained with; give that one, or start a "
             f"new run with pretrained={path}"
         )
-    return dict(content[RECORD])
+    return content
 
 
 def build_trainer(cfg: Mapping[str, Any], skeleton: KeypointSet, callbacks: Sequence[Callback] = ()) -> Trainer:
@@ -279,6 +286,19 @@ def print_scores(console: Console, scores: Mapping[str, float], title: str, fold
             table.add_row(*([prefix or "val"] if len(sets) > 1 else []), *row)
         console.print(table)
     console.print(f"everything of this run is in {folder}", markup=False)
+
+
+def print_errors(console: Console, analysis: Mapping[str, Any]) -> None:
+    """How many people were found, and what their joints are like, of an ``analyse``."""
+    people, joints = analysis["errors"]["people"], analysis["errors"]["keypoints"]
+    total = max(sum(joints.values()), 1)
+    table = Table(title="people, and joints of those found")
+    cells = {name.replace("_", " "): str(count) for name, count in people.items()}
+    cells |= {kind: f"{count / total:.1%}" for kind, count in joints.items()}
+    for name in cells:
+        table.add_column(name, justify="right")
+    table.add_row(*cells.values())
+    console.print(table)
 
 
 if __name__ == "__main__":

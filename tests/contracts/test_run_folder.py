@@ -13,6 +13,7 @@ from rtmo.errors import InputError
 from rtmo.evaluate import KEYS as EVALUATE_KEYS
 from rtmo.evaluate import evaluate, take_from_checkpoint
 from rtmo.skeletons import COCO17
+from rtmo.targets import build
 from rtmo.train import KEYS, train
 
 FIGURES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
@@ -44,7 +45,7 @@ def finished(tmp_path_factory):
 def test_the_folder_holds_what_is_needed_to_compare_runs(finished):
     folder, cfg = finished
     assert {file.name for file in folder.iterdir()} == {
-        *("config.yaml", "environment.json", "metrics.csv", "summary.json", "checkpoints", "images"),
+        *("config.yaml", "environment.json", "metrics.csv", "summary.json", "analysis.json", "checkpoints", "images"),
     }
     assert {file.name for file in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     assert yaml.safe_load((folder / "config.yaml").read_text()) == cfg
@@ -91,6 +92,16 @@ def test_pictures_of_the_first_batch_and_of_the_worst_images(finished):
     }
 
 
+def test_the_diagnosis_is_of_the_first_validation_set(finished):
+    folder, cfg = finished
+    analysis = json.loads((folder / "analysis.json").read_text())
+    assert list(analysis) == ["keypoints", "errors", "by_people", "by_crowding", "calibration"]
+    assert list(analysis["keypoints"]) == list(COCO17.joints)
+    truth = build(cfg["data"]["val"], "data.val", COCO17).ground_truth()
+    people = analysis["errors"]["people"]
+    assert people["found"] + people["missed"] == sum(one["num_keypoints"] > 0 for one in truth["annotations"])
+
+
 def test_a_checkpoint_is_plain_and_knows_its_network(finished):
     folder, cfg = finished
     checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
@@ -106,11 +117,48 @@ def test_evaluating_gives_the_ap_that_training_reported(finished, tmp_path, caps
     scores = evaluate(validate(cfg, "evaluate", EVALUATE_KEYS))
     names = [f"{prefix}{name}" for prefix in ("", "other/") for name in FIGURES]
     assert scores == pytest.approx({name: reported[f"val/{name}"] for name in names}, abs=1e-6)
-    assert len(capsys.readouterr().out.split("│ other │")) == 2  # a row of the table
+    printed = capsys.readouterr().out
+    assert len(printed.split("│ other │")) == 2  # a row of the table
+    assert "people, and joints of those found" in printed
+    first, second = (json.loads((at / "analysis.json").read_text()) for at in (folder, tmp_path / "scores"))
+    assert first["errors"] == second["errors"]
     results = json.loads((tmp_path / "scores" / "results.json").read_text())
     assert results
     assert set(results[0]) == {"image_id", "category_id", "keypoints", "score"}
     assert json.loads((tmp_path / "scores" / "summary.json").read_text())["metrics"] == scores
+
+
+def test_a_flip_tested_submission(finished, tmp_path):
+    folder, _ = finished
+    results = {}
+    for flip_test, submission, file in (
+        ("false", "null", "results.json"),
+        ("true", "mine", "person_keypoints_test-dev2017_mine_results.json"),
+    ):
+        overrides = ["trainer=cpu", "num_workers=0", f"flip_test={flip_test}", f"submission={submission}"]
+        checkpoint = f"checkpoint={folder / 'checkpoints' / 'last.ckpt'}"
+        cfg = compose("evaluate", [*overrides, f"paths.output_dir={tmp_path}", checkpoint])
+        take_from_checkpoint(cfg)
+        evaluate(validate(cfg, "evaluate", EVALUATE_KEYS))
+        results[flip_test] = json.loads((tmp_path / file).read_text())
+        assert str(json.loads((tmp_path / "summary.json").read_text())["flip_test"]).lower() == flip_test
+    assert results["true"]
+    assert results["true"] != results["false"]
+    assert set(results["true"][0]) == {"image_id", "category_id", "keypoints", "score"}
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [("flip_test=maybe", "flip_test: expected true or false"), ("submission=a/b", "submission=a/b: becomes part of")],
+)
+def test_options_of_evaluation_are_checked(finished, tmp_path, option, message):
+    folder, _ = finished
+    cfg = compose(
+        "evaluate", [f"paths.output_dir={tmp_path}", option, f"checkpoint={folder / 'checkpoints/last.ckpt'}"]
+    )
+    take_from_checkpoint(cfg)
+    with pytest.raises(InputError, match=message):
+        evaluate(validate(cfg, "evaluate", EVALUATE_KEYS))
 
 
 def test_data_with_other_joints_than_the_checkpoint_is_refused(finished):
