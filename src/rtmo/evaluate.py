@@ -12,12 +12,14 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from rtmo import config
+from rtmo.data.coco_json import write_json
 from rtmo.data.datamodule import PoseDataModule
 from rtmo.errors import InputError
+from rtmo.evaluation.analysis import analyse
 from rtmo.phases import Phases
 from rtmo.skeletons import CROWDPOSE14, keypoint_set
 from rtmo.targets import build
-from rtmo.train import build_module, build_trainer, print_scores
+from rtmo.train import build_module, build_trainer, print_errors, print_scores
 from rtmo.weights.checkpoint import Checkpoint, find, read_checkpoint
 from rtmo.weights.load import load_weights
 
@@ -60,7 +62,7 @@ def main(cfg: dict[str, Any]) -> float:
 def evaluate(cfg: Mapping[str, Any]) -> dict[str, float]:
     """Scores a checkpoint on the validation images of a data set.
 
-    Writes ``results.json`` (COCO result format) and ``summary.json`` into the run's folder.
+    Writes ``results.json`` (COCO result format), ``summary.json`` and ``analysis.json`` into the run's folder.
 
     Args:
         cfg: As ``rtmo.config.validate`` returns it.
@@ -98,6 +100,7 @@ def evaluate(cfg: Mapping[str, Any]) -> dict[str, float]:
     trainer.validate(module, datamodule=datamodule, verbose=False)
     seconds = time.monotonic() - started
     results = module.metrics["val"].results()
+    analysis = analyse(module.metrics["val"])
     scores = {name.removeprefix("val/"): float(value) for name, value in trainer.callback_metrics.items()}
     if trainer.is_global_zero:
         folder = Path(cfg["paths"]["output_dir"])
@@ -113,7 +116,10 @@ def evaluate(cfg: Mapping[str, Any]) -> dict[str, float]:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "results.json").write_text(json.dumps(results))
         (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-        print_scores(Console(highlight=False, soft_wrap=True), scores, f"{source.name}, {len(source)} images", folder)
+        write_json(folder / "analysis.json", analysis, label="paths.output_dir", indent=2)
+        console = Console(highlight=False, soft_wrap=True)
+        print_errors(console, analysis)
+        print_scores(console, scores, f"{source.name}, {len(source)} images", folder)
     return scores
 
 

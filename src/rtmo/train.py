@@ -288,5 +288,18 @@ def print_scores(console: Console, scores: Mapping[str, float], title: str, fold
     console.print(f"everything of this run is in {folder}", markup=False)
 
 
+def print_errors(console: Console, analysis: Mapping[str, Any]) -> None:
+    """How many people were found, and what their joints are like, of an ``analyse``."""
+    people, joints = analysis["errors"]["people"], analysis["errors"]["keypoints"]
+    total = max(sum(joints.values()), 1)
+    table = Table(title="people, and joints of those found")
+    cells = {name.replace("_", " "): str(count) for name, count in people.items()}
+    cells |= {kind: f"{count / total:.1%}" for kind, count in joints.items()}
+    for name in cells:
+        table.add_column(name, justify="right")
+    table.add_row(*cells.values())
+    console.print(table)
+
+
 if __name__ == "__main__":
     main()

@@ -17,6 +17,7 @@ from rtmo.data_commands import convert as data_convert
 from rtmo.data_commands import get as data_get
 from rtmo.data_commands import shard as data_shard
 from rtmo.errors import InputError
+from rtmo.report import __main__ as report
 
 TINY = ("model=rtmo_n", "data=synthetic", "trainer=cpu", "image_size=[64,64]", "data.train.num_images=4")
 
@@ -165,6 +166,7 @@ def test_help_is_a_page_with_the_current_values(call):
         (evaluate.main, "checkpoint="),
         (convert.main, "input="),
         (data_convert.main, "from=aic"),
+        (report.main, "latency   False"),
         (data_get.main, "keep_archives   False"),
         (data_shard.main, "output=shards/coco"),
     ):

@@ -13,6 +13,7 @@ from rtmo.errors import InputError
 from rtmo.evaluate import KEYS as EVALUATE_KEYS
 from rtmo.evaluate import evaluate, take_from_checkpoint
 from rtmo.skeletons import COCO17
+from rtmo.targets import build
 from rtmo.train import KEYS, train
 
 FIGURES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
@@ -44,7 +45,7 @@ def finished(tmp_path_factory):
 def test_the_folder_holds_what_is_needed_to_compare_runs(finished):
     folder, cfg = finished
     assert {file.name for file in folder.iterdir()} == {
-        *("config.yaml", "environment.json", "metrics.csv", "summary.json", "checkpoints", "images"),
+        *("config.yaml", "environment.json", "metrics.csv", "summary.json", "analysis.json", "checkpoints", "images"),
     }
     assert {file.name for file in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     assert yaml.safe_load((folder / "config.yaml").read_text()) == cfg
@@ -91,6 +92,16 @@ def test_pictures_of_the_first_batch_and_of_the_worst_images(finished):
     }
 
 
+def test_the_diagnosis_is_of_the_first_validation_set(finished):
+    folder, cfg = finished
+    analysis = json.loads((folder / "analysis.json").read_text())
+    assert list(analysis) == ["keypoints", "errors", "by_people", "by_crowding", "calibration"]
+    assert list(analysis["keypoints"]) == list(COCO17.joints)
+    truth = build(cfg["data"]["val"], "data.val", COCO17).ground_truth()
+    people = analysis["errors"]["people"]
+    assert people["found"] + people["missed"] == sum(one["num_keypoints"] > 0 for one in truth["annotations"])
+
+
 def test_a_checkpoint_is_plain_and_knows_its_network(finished):
     folder, cfg = finished
     checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
@@ -106,7 +117,11 @@ def test_evaluating_gives_the_ap_that_training_reported(finished, tmp_path, caps
     scores = evaluate(validate(cfg, "evaluate", EVALUATE_KEYS))
     names = [f"{prefix}{name}" for prefix in ("", "other/") for name in FIGURES]
     assert scores == pytest.approx({name: reported[f"val/{name}"] for name in names}, abs=1e-6)
-    assert len(capsys.readouterr().out.split("│ other │")) == 2  # a row of the table
+    printed = capsys.readouterr().out
+    assert len(printed.split("│ other │")) == 2  # a row of the table
+    assert "people, and joints of those found" in printed
+    first, second = (json.loads((at / "analysis.json").read_text()) for at in (folder, tmp_path / "scores"))
+    assert first["errors"] == second["errors"]
     results = json.loads((tmp_path / "scores" / "results.json").read_text())
     assert results
     assert set(results[0]) == {"image_id", "category_id", "keypoints", "score"}

@@ -134,7 +134,8 @@ def _pairwise_oks(
 ) -> Float[np.ndarray, "N G"]:
     """OKS of every prediction with everybody.
 
-    Somebody without labeled joints is compared by the box, widened by its size to each side as in COCO: joints inside are right.
+    Somebody without labeled joints is compared by the box, widened by its size to each side as in COCO: a joint in it
+    is right.
     """
     count = (len(rows), len(people))
     joints = torch.from_numpy(keypoints_of(people, len(oks_sigmas)))
