@@ -128,6 +128,39 @@ def test_evaluating_gives_the_ap_that_training_reported(finished, tmp_path, caps
     assert json.loads((tmp_path / "scores" / "summary.json").read_text())["metrics"] == scores
 
 
+def test_a_flip_tested_submission(finished, tmp_path):
+    folder, _ = finished
+    results = {}
+    for flip_test, submission, file in (
+        ("false", "null", "results.json"),
+        ("true", "mine", "person_keypoints_test-dev2017_mine_results.json"),
+    ):
+        overrides = ["trainer=cpu", "num_workers=0", f"flip_test={flip_test}", f"submission={submission}"]
+        checkpoint = f"checkpoint={folder / 'checkpoints' / 'last.ckpt'}"
+        cfg = compose("evaluate", [*overrides, f"paths.output_dir={tmp_path}", checkpoint])
+        take_from_checkpoint(cfg)
+        evaluate(validate(cfg, "evaluate", EVALUATE_KEYS))
+        results[flip_test] = json.loads((tmp_path / file).read_text())
+        assert str(json.loads((tmp_path / "summary.json").read_text())["flip_test"]).lower() == flip_test
+    assert results["true"]
+    assert results["true"] != results["false"]
+    assert set(results["true"][0]) == {"image_id", "category_id", "keypoints", "score"}
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [("flip_test=maybe", "flip_test: expected true or false"), ("submission=a/b", "submission=a/b: becomes part of")],
+)
+def test_options_of_evaluation_are_checked(finished, tmp_path, option, message):
+    folder, _ = finished
+    cfg = compose(
+        "evaluate", [f"paths.output_dir={tmp_path}", option, f"checkpoint={folder / 'checkpoints/last.ckpt'}"]
+    )
+    take_from_checkpoint(cfg)
+    with pytest.raises(InputError, match=message):
+        evaluate(validate(cfg, "evaluate", EVALUATE_KEYS))
+
+
 def test_data_with_other_joints_than_the_checkpoint_is_refused(finished):
     folder, _ = finished
     checkpoint = f"checkpoint={folder / 'checkpoints' / 'last.ckpt'}"

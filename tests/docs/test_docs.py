@@ -11,13 +11,14 @@ from own_data import write_yolo_pose
 from rtmo import config
 from rtmo.benchmark.__main__ import COMMANDS as BENCHMARK_COMMANDS
 from rtmo.data.__main__ import COMMANDS as DATA_COMMANDS
+from rtmo.figures.__main__ import COMMANDS as FIGURE_COMMANDS
 from rtmo.models.rtmo import RTMO
 from rtmo.report.__main__ import KEYS as REPORT_KEYS
 from rtmo.train import KEYS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-PROGRAMS = {"benchmark": BENCHMARK_COMMANDS, "data": DATA_COMMANDS}
+PROGRAMS = {"benchmark": BENCHMARK_COMMANDS, "data": DATA_COMMANDS, "figures": FIGURE_COMMANDS}
 OUTPUT_DIR = "paths.output_dir=somewhere"  # exists in runs only
 
 

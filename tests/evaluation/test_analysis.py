@@ -165,9 +165,10 @@ def test_crowding_is_counted_where_the_annotations_do_not_tell():
     other = person(3, (60, 0))  # 5 joints, one of the former's: 1/5
     beside_a_crowd = [person(4, (0, 0)), person(4, (60, 0), iscrowd=1)]  # the crowd's are others, but it is nobody
     unlabeled = [person(5, (0, 0)), person(5, (60, 0), 0)]
-    annotations = [*apart, *overlapping, half, other, *beside_a_crowd, *unlabeled]
-    rows = analysis_of(annotations, {image_id: poses([]) for image_id in range(1, 7)})["by_crowding"]
-    assert [(row["crowding"], row["images"]) for row in rows] == [("0.0-0.1", 2), ("0.4-0.5", 3)]
+    miscounted = [person(6, (0, 0), 0, num_keypoints=3)]
+    annotations = [*apart, *overlapping, half, other, *beside_a_crowd, *unlabeled, *miscounted]
+    rows = analysis_of(annotations, {image_id: poses([]) for image_id in range(1, 8)})["by_crowding"]
+    assert [(row["crowding"], row["images"]) for row in rows] == [("0.0-0.1", 3), ("0.4-0.5", 3)]
 
 
 def test_nothing_is_off_where_scores_are_true():

@@ -1,6 +1,8 @@
 """An offline W&B run of a small training, read back from the file that would be synced, holds all that pages show."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -12,7 +14,7 @@ from wandb_file import WandbFile
 
 from rtmo.config import compose, validate
 from rtmo.skeletons import COCO17
-from rtmo.train import KEYS, train
+from rtmo.train import KEYS, main, train
 
 pytestmark = [
     pytest.mark.slow,
@@ -42,13 +44,20 @@ DIAGNOSTICS = (
 
 def run(folder: Path, *overrides: str, changes: tuple[str, ...] = (), sweep: str | None = None) -> WandbFile:
     cfg = validate(compose("train", [*SMALL, f"paths.output_dir={folder}", *overrides]), "train", KEYS)
+    with offline(folder):
+        train(cfg, overrides=changes, sweep=sweep)
+    return WandbFile(folder)
+
+
+@contextmanager
+def offline(folder: Path) -> Iterator[None]:
+    """No account is asked for, and nothing is written outside of the folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WANDB_MODE", "offline")
         patch.setenv("WANDB_SILENT", "true")
         patch.setenv("WANDB_DATA_DIR", str(folder / "staging"))
-        train(cfg, overrides=changes, sweep=sweep)
+        yield
         wandb.teardown()  # its service has written everything when it has ended, not before
-    return WandbFile(folder)
 
 
 @pytest.fixture(scope="module")
@@ -175,3 +184,14 @@ def test_a_resumed_run_is_the_same_run(logged: WandbFile, folder: Path, tmp_path
     assert [row["trainer/global_step"] for row in again.history if "train/loss" in row] == [9, 10, 11]
     assert not [artifact for artifact in again.of("artifact") if artifact.type == "model"]
     assert torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["rtmo"]["wandb_id"] == of_run.run_id
+
+
+def test_the_jobs_of_a_sweep_are_runs_of_one_group(call, tmp_path: Path) -> None:
+    short = ("trainer.max_epochs=1", "ablation=no_ema,[no_ema,mle_fixed_spread]")
+    with offline(tmp_path):
+        code, _, err = call(main, "-m", *SMALL, *short, "seed=1", f"hydra.sweep.dir={tmp_path}/ours")
+    assert code == 0, err
+    of_runs = [WandbFile(tmp_path / "ours" / str(job)).of("run")[0] for job in range(2)]
+    assert [of_run.run_group for of_run in of_runs] == ["ours", "ours"]
+    assert [list(of_run.tags)[3:] for of_run in of_runs] == [["no_ema"], ["no_ema", "mle_fixed_spread"]]
+    assert of_runs[0].run_id != of_runs[1].run_id

@@ -12,12 +12,13 @@ NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 MAX_BYTES = 500_000
 
 
-def run(name: str, *variables: str) -> dict[str, Any]:
-    """Executes a notebook in a kernel of its own and returns some of its variables."""
+def run(name: str, *variables: str, folder: Path | None = None) -> dict[str, Any]:
+    """Executes a notebook in a kernel of its own, in a folder, and returns some of its variables."""
     notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
     report = f"import json; print(json.dumps({{{', '.join(f'{variable!r}: {variable}' for variable in variables)}}}))"
     notebook.cells.append(nbformat.v4.new_code_cell(report))
-    NotebookClient(notebook, timeout=600, kernel_name="python3").execute()
+    resources = {"metadata": {"path": str(folder)}} if folder else {}
+    NotebookClient(notebook, timeout=1800, kernel_name="python3", resources=resources).execute()
     return json.loads(notebook.cells[-1].outputs[-1].text)
 
 
@@ -30,6 +31,15 @@ def test_coordinate_classifier() -> None:
     assert shown["sigma_ratio"] == pytest.approx(0.40, abs=0.04)  # sqrt(2 / pi) / 2
     assert shown["joints_moved"]["from the grid point"] < 0.1 * shown["box_moved"]
     assert shown["joints_moved"]["from the middle of the box"] > 0.9 * shown["box_moved"]
+
+
+@pytest.mark.slow
+def test_paper_figures(tmp_path: Path) -> None:
+    shown = run("paper_figures.ipynb", "correlation", "roughness", "came_out", folder=tmp_path)
+
+    assert shown["correlation"] < -0.3  # the better the pose, the smaller the spread
+    assert shown["roughness"]["dcc"]["total_variation"] < shown["roughness"]["cc_dba"]["total_variation"]
+    assert shown["came_out"] == [1, 2, 5, 10, 15, 20]
 
 
 @pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.name)

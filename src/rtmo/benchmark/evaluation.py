@@ -31,8 +31,10 @@ def main(cfg: dict[str, Any]) -> None:
             raise InputError(f"{field}: expected a whole number from 1 on, got {cfg[field]!r}")
     skeleton = keypoint_set(cfg["skeleton"])
     people, found = draw_people(skeleton, cfg["images"], cfg["people"], cfg["detections"], cfg["seed"])
-    settings = {"oks_sigmas": skeleton.oks_sigmas, "max_detections": 20}
-    calls = {name: partial(evaluate, people, found, **settings) for name, evaluate in BACKENDS.items()}
+    calls = {
+        name: partial(evaluate, people, found, oks_sigmas=skeleton.oks_sigmas, max_detections=20)
+        for name, evaluate in BACKENDS.items()
+    }
     figures = {name: call() for name, call in calls.items()}
     latencies = interleaved(calls, rounds=cfg["rounds"], warmup=0)
     ratio = latencies["pycocotools"].median_ms / latencies["numpy"].median_ms

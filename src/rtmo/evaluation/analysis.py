@@ -47,8 +47,9 @@ def crowding(match: ImageMatch, num_keypoints: int) -> float:
     inside = ((people[..., :2] >= corner) & (people[..., :2] <= corner + size)).all(axis=-1) & labeled  # (G, G, K)
     of_others = inside.sum(axis=-1)
     np.fill_diagonal(of_others, 0)
-    share = of_others.sum(axis=1)[match.counted] / labeled.sum(axis=1)[match.counted]
-    return float(share.mean()) if share.size else 0.0
+    own = labeled.sum(axis=1)
+    judged = match.counted & (own > 0)  # num_keypoints may say otherwise
+    return float((of_others.sum(axis=1)[judged] / own[judged]).mean()) if judged.any() else 0.0
 
 
 def _by_joint(joints: FoundJoints, skeleton: KeypointSet) -> dict[str, dict[str, Any]]:

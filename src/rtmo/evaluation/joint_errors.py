@@ -63,7 +63,7 @@ def _of_image(match: ImageMatch, skeleton: KeypointSet) -> FoundJoints:
 
     shape = (len(person), *both_sides.shape[:3])
     similarity = keypoint_similarity(
-        torch.from_numpy(np.broadcast_to(predicted[:, None, None, :, :2], (*shape, 2)).copy()),
+        torch.from_numpy(predicted[:, None, None, :, :2]).expand(*shape, 2),
         torch.from_numpy(both_sides[..., :2]).expand(*shape, 2),
         torch.from_numpy(area)[:, None].expand(shape[:3]),
         torch.tensor(skeleton.oks_sigmas, dtype=torch.float64),

@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from rtmo.evaluation.coco import CocoKeypointAP
 from rtmo.losses.criterion import Criterion
+from rtmo.models.flip_test import flip_test
 from rtmo.models.rtmo import RTMO
 from rtmo.ops.affine import unwarp_poses
 from rtmo.phases import Phases
@@ -40,6 +41,7 @@ class PoseModule(LightningModule):
         channels_last: Whether convolutions run in channels-last layout, faster on CPUs and tensor cores.
         score_thr: People scored below are not reported in validation.
         nms_thr: IoU over which the lower-scored box of two is dropped.
+        flip_test: Whether validation averages with what is found in the mirrored images; see ``models.flip_test``.
 
     Raises:
         ValueError: If a phase of the criterion learns from a classifier that the network has not got.
@@ -60,6 +62,7 @@ class PoseModule(LightningModule):
         channels_last: bool = True,
         score_thr: float = 0.1,
         nms_thr: float = 0.65,
+        flip_test: bool = False,
     ) -> None:
         super().__init__()
         criterion.check_decoding(model.dcc)
@@ -76,6 +79,7 @@ class PoseModule(LightningModule):
         self.multiscale = multiscale
         self.score_thr = score_thr
         self.nms_thr = nms_thr
+        self.flip_test = flip_test
         self.step_times = StepTimes()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
@@ -151,10 +155,14 @@ class PoseModule(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> list[Poses]:  # type: ignore[override]
         """Poses in px of the original images, which are also what the metric sees."""
-        outputs = self.model(batch.images.float().contiguous(memory_format=self.memory_format))
-        found = self.model.decode(outputs, self.score_thr, self.nms_thr)
+        metric = list(self.metrics.values())[dataloader_idx]
+        images = batch.images.float().contiguous(memory_format=self.memory_format)
+        if self.flip_test:
+            found = flip_test(self.model, images, metric.skeleton.flip_indices, self.score_thr, self.nms_thr)
+        else:
+            found = self.model.decode(self.model(images), self.score_thr, self.nms_thr)
         poses = [unwarp_poses(image_poses, warp) for image_poses, warp in zip(found, batch.warps, strict=True)]
-        list(self.metrics.values())[dataloader_idx].update(batch.image_ids, poses)
+        metric.update(batch.image_ids, poses)
         return poses
 
     def on_validation_epoch_end(self) -> None:

@@ -77,7 +77,7 @@ def test_ignored_regions_are_hatched(tmp_path):
 
 
 def test_only_the_first_batch_and_so_many_images(tmp_path):
-    callback = TrainBatchImage(num_images=2, columns=1, min_height=64)
+    callback = TrainBatchImage(num_images=2, columns=1, height=64)
     start(tmp_path, batch_of([1, 1, 1]), callback)
     written = cv2.imread(str(tmp_path / "images" / "train_batch.png"))
     assert written.shape[0] < 3 * 64 + 36

@@ -5,7 +5,7 @@ from jaxtyping import UInt8
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
-from rtmo.drawing import contact_sheet, draw_poses, draw_regions, titled, write_image
+from rtmo.drawing import contact_sheet, draw_poses, draw_regions, scaled, titled, write_image
 from rtmo.skeletons import KeypointSet
 from rtmo.training.callbacks.pictures import images_folder, log_picture
 from rtmo.types import Batch
@@ -22,13 +22,13 @@ class TrainBatchImage(Callback):
     Args:
         num_images: At most so many of the batch.
         columns: Images beside each other.
-        min_height: Smaller images are magnified to this height, px, so that skeletons stay legible.
+        height: Of each picture, px.
     """
 
-    def __init__(self, *, num_images: int = 16, columns: int = 4, min_height: int = 320) -> None:
+    def __init__(self, *, num_images: int = 16, columns: int = 4, height: int = 320) -> None:
         self.num_images = num_images
         self.columns = columns
-        self.min_height = min_height
+        self.height = height
         self._done = False
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
@@ -37,21 +37,20 @@ class TrainBatchImage(Callback):
         self._done = True
         skeleton = trainer.datamodule.train_source.skeleton  # type: ignore[attr-defined]
         batch = batch.to("cpu")
-        images = [
-            _drawn(batch, number, skeleton, self.min_height) for number in range(min(len(batch), self.num_images))
-        ]
+        images = [_drawn(batch, number, skeleton, self.height) for number in range(min(len(batch), self.num_images))]
         title = f"{len(images)} of {len(batch)} images of the first batch, epoch {trainer.current_epoch}"
         sheet = titled(contact_sheet(images, self.columns), title, legend=True, height=_HEADING)
         write_image(images_folder(trainer) / "train_batch.png", sheet)
         log_picture(trainer, "train/batch", sheet)
 
 
-def _drawn(batch: Batch, number: int, skeleton: KeypointSet, min_height: int) -> UInt8[np.ndarray, "H W 3"]:
-    image = np.ascontiguousarray(batch.images[number].permute(1, 2, 0).byte().numpy())
+def _drawn(batch: Batch, number: int, skeleton: KeypointSet, height: int) -> UInt8[np.ndarray, "H W 3"]:
+    image = np.ascontiguousarray(batch.images[number].permute(1, 2, 0).numpy())
     if batch.ignore_mask is not None:
         image = draw_regions(image, batch.ignore_mask[number].numpy())
     people, valid = batch.targets, batch.targets.valid[number]
     keypoints, visibility, bboxes = (
         values[number][valid].numpy() for values in (people.keypoints, people.visibility, people.bboxes)
     )
-    return draw_poses(image, keypoints, skeleton=skeleton, visibility=visibility, bboxes=bboxes, min_height=min_height)
+    image, scale = scaled(image, height / image.shape[0])
+    return draw_poses(image, keypoints * scale, skeleton=skeleton, visibility=visibility, bboxes=bboxes * scale)

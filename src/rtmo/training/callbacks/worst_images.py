@@ -60,7 +60,8 @@ class WorstImages(Callback):
             return
         assert isinstance(pl_module, PoseModule)
         matches = {match.image_id: match for match in pl_module.metrics["val"].matches()}  # gathers, as does the next
-        places = _places(pl_module.all_gather(torch.tensor(self._shown)).view(trainer.world_size, -1).tolist())
+        shown: Any = pl_module.all_gather(torch.tensor(self._shown))
+        places = _places(shown.view(trainer.world_size, -1).tolist())
         if trainer.is_global_zero:
             self._write(trainer, worst_first(list(matches.values()))[: self.num_images], matches, places)
 
@@ -78,7 +79,7 @@ class WorstImages(Callback):
             file = f"worst/{rank:02d}_{score.image_id}.png"
             panel = prediction_panel(
                 source.load(places[score.image_id]),
-                _poses(matches[score.image_id]),
+                _poses(matches[score.image_id], self.score_thr),
                 skeleton=source.skeleton,
                 score_thr=self.score_thr,
                 keypoint_thr=self.score_thr,
@@ -97,12 +98,15 @@ def _places(shown: Sequence[Sequence[int]]) -> dict[int, int]:
     return places
 
 
-def _poses(match: ImageMatch) -> Poses:
-    """The predictions of an image. The metric keeps no boxes: these hold the joints."""
+def _poses(match: ImageMatch, keypoint_thr: float) -> Poses:
+    """The predictions of an image. The metric keeps no boxes: these hold the joints that are drawn, else all."""
     rows = torch.from_numpy(match.rows).float()
     joints = rows[:, 1:].unflatten(1, (-1, 3))
-    keypoints = joints[..., :2]
-    return Poses(torch.cat([keypoints.amin(1), keypoints.amax(1)], -1), rows[:, 0], keypoints, joints[..., 2])
+    keypoints, scores = joints[..., :2], joints[..., 2]
+    hidden = scores < keypoint_thr
+    hidden = (hidden & ~hidden.all(dim=1, keepdim=True))[..., None]
+    corners = keypoints.masked_fill(hidden, torch.inf).amin(1), keypoints.masked_fill(hidden, -torch.inf).amax(1)
+    return Poses(torch.cat(corners, dim=-1), rows[:, 0], keypoints, scores)
 
 
 def _caption(score: ImageScore) -> str:
