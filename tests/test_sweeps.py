@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
 
 from rtmo import config, train
 from rtmo.errors import InputError
@@ -132,6 +134,17 @@ def test_slurm_continues_jobs_that_run_out_of_time(call):
     launcher = yaml.safe_load(stdout)
     assert launcher["_target_"].endswith(".SlurmLauncher")
     assert launcher["max_num_timeout"] > 0
+
+
+@pytest.mark.parametrize(
+    ("group", "choice", "override"),
+    [("sweeper", "optuna", "sweep=optuna_lr"), ("launcher", "submitit_slurm", "hydra/launcher=slurm")],
+)
+def test_what_is_not_installed_is_named_with_the_command(monkeypatch, group, choice, override):
+    Plugins.instance()  # finds what is installed
+    monkeypatch.delitem(ConfigStore.instance().repo["hydra"][group], f"{choice}.yaml")
+    with pytest.raises(InputError, match=rf'hydra/{group}={choice}: is not installed; pip install "rtmo\[search\]"'):
+        config.compose("train", [override])
 
 
 class Searched:

@@ -90,7 +90,7 @@ def report() -> int:
         The exit code: 0 if every job is done, 2 if all others are input that cannot be used, else 1.
     """
     jobs, folder = _records(), SweepStart.folder
-    if not jobs:
+    if folder is None or not jobs:
         return 0
     console = Console(highlight=False, markup=False)
     shared = set.intersection(*(set(record["overrides"]) for record in jobs.values())) if len(jobs) > 1 else set()

@@ -1,4 +1,4 @@
-"""Sweeps of real trainings: what is lost when one fails, when all of it is killed, and in parallel."""
+"""Sweeps of real trainings, of which one fails, that are killed, and in parallel: nothing is lost."""
 
 import csv
 import json
@@ -74,6 +74,13 @@ def test_four_jobs_of_which_one_fails_and_all_are_killed_end_with_four_results(t
             steps = [int(row["step"]) for row in csv.DictReader(lines) if row["train/loss"]]
         assert steps == list(range(24))
     assert not list(sweep.rglob("error.txt"))
+
+    report = [sys.executable, "-m", "rtmo.report", "runs=sweep", "output=report"]
+    subprocess.run(report, cwd=tmp_path, capture_output=True, check=True)
+    rows = json.loads((tmp_path / "report" / "table.json").read_text())
+    reported = [run["scores"]["AP"] for row in rows for run in row["runs"]]
+    assert sorted(reported) == sorted(job["value"] for job in jobs(sweep))
+    assert (tmp_path / "report" / "index.html").is_file()
 
 
 @pytest.mark.slow
