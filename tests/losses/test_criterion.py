@@ -46,10 +46,24 @@ def test_the_total_is_the_sum_of_the_losses(scene, phase) -> None:
     torch.testing.assert_close(losses["loss"], torch.stack(list(named.values())).sum())
     assert losses["loss"].isfinite()
     assert losses["num_positives"] >= 9
-    for name in ("num_positives", "pose_oks", "proxy_oks"):
+    for name in ("num_positives", "pose_oks", "proxy_oks", "pred_sigma"):
         assert not losses[name].requires_grad
     assert 0 < losses["pose_oks"] < 1
     assert 0 < losses["proxy_oks"] < 1
+
+
+def test_the_spread_shown_is_the_mean_over_the_positives(scene) -> None:
+    spreads = []
+
+    class Recording(TinyClassifier):
+        def forward(self, *inputs, **options):
+            codes = super().forward(*inputs, **options)
+            spreads.append(codes.pred_sigmas)
+            return codes
+
+    losses = make_criterion()(*scene, Recording(), "B")
+    assert len(spreads[0]) == losses["num_positives"]
+    torch.testing.assert_close(losses["pred_sigma"], spreads[0].mean().detach())
 
 
 def test_weights_scale_their_losses(scene) -> None:

@@ -42,10 +42,11 @@ def are_the_same(a: Poses, b: Poses) -> bool:
     return len(a) == len(b) and max(distance.amin(dim=0).max().item(), distance.amin(dim=1).max().item()) < 0.01
 
 
-@pytest.mark.parametrize("skeleton", [COCO17, CROWDPOSE14], ids=lambda skeleton: skeleton.name)
+@pytest.mark.parametrize(("skeleton", "decoding"), [(COCO17, "dcc"), (CROWDPOSE14, "dcc"), (COCO17, "regression")])
 @pytest.mark.parametrize(("height", "width"), [(64, 96), (96, 160)])
-def test_a_mirrored_image_gives_the_mirrored_poses(skeleton, height, width):
-    model, batch, joints = small_rtmo(skeleton), images(height, width), list(skeleton.flip_indices)
+def test_a_mirrored_image_gives_the_mirrored_poses(skeleton, decoding, height, width):
+    model, batch = small_rtmo(skeleton, decoding=decoding), images(height, width)
+    joints = list(skeleton.flip_indices)
     found = flip_test(model, batch, joints, **THRESHOLDS)
     of_mirrored = flip_test(model, batch.flip(-1), joints, **THRESHOLDS)
     for poses, others in zip(found, of_mirrored, strict=True):

@@ -248,7 +248,7 @@ def _people_by_image(
             {
                 "keypoints": keypoints,
                 "bbox": annotation["bbox"],
-                "area": annotation["area"] if area_of_box is None else area_of_box * width * height,
+                "area": annotation["area"] if area_of_box is None else width * height * area_of_box,
                 "iscrowd": annotation.get("iscrowd", 0),
                 "num_keypoints": annotation.get("num_keypoints", int((keypoints[2::3] > 0).sum())),
             }
