@@ -15,9 +15,11 @@ import hydra
 import yaml
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from rtmo import sweeps
 from rtmo.config_data import expand
 from rtmo.config_errors import CONFIG_ERRORS, explain
 from rtmo.errors import EXIT_INPUT_ERROR, InputError
@@ -102,7 +104,8 @@ def main(
     """Makes a function of the checked config an entry point: ``hydra.main`` with our exit codes.
 
     0: done. 2: input that cannot be used, with its message alone. 1: a failure of ours, with its traceback. With
-    HYDRA_FULL_ERROR=1 in the environment every error keeps its traceback.
+    HYDRA_FULL_ERROR=1 in the environment every error keeps its traceback. Jobs of a sweep do not end the others
+    (rtmo.sweeps), unless they have no folder of their own to say why they failed.
 
     Args:
         config_name: The entry point's file in conf/.
@@ -137,15 +140,19 @@ def _run(job: Callable[[DictConfig], Any], config_name: str) -> None:
     """``hydra.main``, but every exception comes out: alone Hydra prints it and exits with 1, whatever went wrong."""
     users_choice = os.environ.get(FULL_ERROR)
     refused: list[Exception] = []
+    sweeps.SweepStart.folder = None
 
     @functools.wraps(job)
     def guarded(cfg: DictConfig) -> Any:
+        folder = Path(HydraConfig.get().runtime.output_dir)
+        in_place = folder == Path.cwd()
         with _environment(FULL_ERROR, users_choice):  # also for processes that the job starts
+            if HydraConfig.get().mode is RunMode.MULTIRUN and not in_place:
+                return sweeps.run_job(job, cfg)
             try:
                 return job(cfg)
             except CONFIG_ERRORS as error:
-                folder = Path(HydraConfig.get().runtime.output_dir)
-                if folder != Path.cwd():
+                if not in_place:
                     with suppress(OSError):  # Hydra has made the run's folder; an empty one is of no use
                         folder.rmdir()
                 refused.append(error)
@@ -156,6 +163,11 @@ def _run(job: Callable[[DictConfig], Any], config_name: str) -> None:
             hydra.main(config_path=str(conf_dir()), config_name=config_name, version_base="1.3")(guarded)()
         except _Refused:
             raise refused[0] from None
+        except Exception:
+            if not sweeps.all_failed():
+                raise
+    if code := sweeps.report():
+        raise SystemExit(code)
 
 
 class _Refused(BaseException):

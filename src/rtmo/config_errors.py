@@ -8,6 +8,11 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandat
 from rtmo.errors import InputError
 from rtmo.targets import did_you_mean
 
+# Choices that come with packages of the extra `search`.
+PLUGINS = (
+    "hydra/sweeper=optuna",
+    *(f"hydra/launcher={name}" for name in ("joblib", "submitit_local", "submitit_slurm")),
+)
 CONFIG_ERRORS = (InputError, CompactHydraException, OmegaConfBaseException, yaml.YAMLError)
 
 
@@ -38,6 +43,10 @@ def _explain_choice(error: MissingConfigException) -> str:
         return (
             f"no recipe for the pair {choice} of model and data; say recipe=fast (for few steps, small batches and "
             f"small data) or recipe=published, or add conf/recipe/{choice}.yaml"
+        )
+    if f"{group}={choice}" in PLUGINS:
+        return (
+            f'{group}={choice}: is not installed; pip install "rtmo[search]", in a checkout pip install -e ".[search]"'
         )
     if error.options is None:
         return str(error).strip()

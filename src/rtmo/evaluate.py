@@ -1,9 +1,12 @@
-"""Scores a checkpoint: ``python -m rtmo.evaluate checkpoint=...``; ``--help`` lists what can be set."""
+"""Scores a checkpoint: ``python -m rtmo.evaluate checkpoint=...``; ``--help`` lists what can be set.
 
-import json
+With ``results=... annotations=...`` it scores a file of predictions, see ``evaluate_results``.
+"""
+
 import logging
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +15,61 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from rtmo import config
+from rtmo.data.coco_json import write_json
 from rtmo.data.datamodule import PoseDataModule
 from rtmo.errors import InputError
+from rtmo.evaluate_results import evaluate_results
+from rtmo.evaluation.analysis import analyse
 from rtmo.phases import Phases
 from rtmo.skeletons import CROWDPOSE14, keypoint_set
 from rtmo.targets import build
-from rtmo.train import build_module, build_trainer, print_scores
+from rtmo.train import build_module, build_trainer, print_errors, print_scores
 from rtmo.weights.checkpoint import Checkpoint, find, read_checkpoint
 from rtmo.weights.load import load_weights
 
 KEYS = frozenset(
     (
         *("name", "checkpoint", "data", "data_name", "image_size", "batch_size", "num_workers", "score_thr", "nms_thr"),
+        *("flip_test", "submission", "results", "annotations"),
         *("trainer", "callbacks", "logger", "paths", "seed", "phases", "augment", "metric", "skeleton"),
     )
 )
+KEYS_WITH_RESULTS = frozenset(("results", "annotations", "metric", "skeleton", "name", "paths", "hydra"))
 
 log = logging.getLogger(__name__)
 
 
-def take_from_checkpoint(cfg: DictConfig) -> None:
+def prepare(cfg: DictConfig) -> None:
+    """Checks that there is one thing to score; a checkpoint fills in what the command line left to it.
+
+    Raises:
+        InputError: If there is nothing or too much to score, or an option that goes with something else.
+    """
+    overrides = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    if cfg.results is None and cfg.annotations is None:
+        if cfg.checkpoint is None:
+            raise InputError(
+                "checkpoint: has no value; give checkpoint=..., a file or a published model, or "
+                "results=... annotations=... to score a file of predictions"
+            )
+        take_from_checkpoint(cfg, overrides)
+        return
+    if cfg.checkpoint is not None:
+        raise InputError(
+            "checkpoint: a checkpoint or a file of predictions is scored; give checkpoint=... or results=..."
+        )
+    for name in ("results", "annotations"):
+        if cfg[name] is None:
+            raise InputError(f"{name}: has no value; results=... and annotations=... go together")
+    for override in overrides:
+        key = override.lstrip("+~").partition("=")[0]
+        if re.split("[.@]", key)[0] not in KEYS_WITH_RESULTS:
+            raise InputError(f"{key}: read only with checkpoint=...; remove it to score a file of predictions")
+    if cfg.metric is None:
+        raise InputError("metric: has no value; say metric=coco or metric=crowdpose")
+
+
+def take_from_checkpoint(cfg: DictConfig, overrides: Sequence[str] = ()) -> None:
     """Fills in what the command line left to the checkpoint; data sets refer to these values."""
     checkpoint = read_checkpoint(find(cfg.checkpoint))
     if checkpoint.config is None and checkpoint.size is None:
@@ -40,7 +78,6 @@ def take_from_checkpoint(cfg: DictConfig) -> None:
         log.warning("%s is of no published size: taken to have 8 attention heads, as those have", checkpoint.path)
     trained = trained_with(checkpoint)
     cfg.skeleton = joints_of(checkpoint, OmegaConf.to_container(cfg)["skeleton"])  # type: ignore[index, call-overload]
-    overrides = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
     if cfg.data is None and any(override.startswith("paths.data_dir=") for override in overrides):
         raise InputError("paths.data_dir: read only together with data=...; without it the checkpoint names the files")
     for name in ("image_size", "data", "metric"):
@@ -51,16 +88,17 @@ def take_from_checkpoint(cfg: DictConfig) -> None:
             cfg[name] = trained["module"][name]
 
 
-@config.main("evaluate", KEYS, prepare=take_from_checkpoint)
+@config.main("evaluate", KEYS, prepare=prepare)
 def main(cfg: dict[str, Any]) -> float:
     """Evaluates; the returned AP is what a sweeper maximises."""
-    return evaluate(cfg)["AP"]
+    return (evaluate(cfg) if cfg["results"] is None else evaluate_results(cfg))["AP"]
 
 
 def evaluate(cfg: Mapping[str, Any]) -> dict[str, float]:
     """Scores a checkpoint on the validation images of a data set.
 
-    Writes ``results.json`` (COCO result format) and ``summary.json`` into the run's folder.
+    Writes ``results.json`` (COCO's result format), ``summary.json`` and ``analysis.json`` into the run's folder. The
+    first has the name that COCO's server asks for if ``submission`` names one to test-dev.
 
     Args:
         cfg: As ``rtmo.config.validate`` returns it.
@@ -71,6 +109,7 @@ def evaluate(cfg: Mapping[str, Any]) -> dict[str, float]:
     Raises:
         InputError: If checkpoint or data cannot be used.
     """
+    check_values(cfg)
     checkpoint = read_checkpoint(find(cfg["checkpoint"]))
     trained = trained_with(checkpoint)
     skeleton = checkpoint.skeleton or keypoint_set(cfg["skeleton"])
@@ -87,8 +126,8 @@ def evaluate(cfg: Mapping[str, Any]) -> dict[str, float]:
         phases=Phases(),
         augment={"main": {}, "light": {}},
     )
-    thresholds = {"score_thr": cfg["score_thr"], "nms_thr": cfg["nms_thr"]}
-    parts = {**trained, "module": {**trained["module"], **thresholds}, "metric": cfg["metric"]}
+    own = {name: cfg[name] for name in ("score_thr", "nms_thr", "flip_test")}
+    parts = {**trained, "module": {**trained["module"], **own}, "metric": cfg["metric"]}
     module = build_module(parts, skeleton)
     report = load_weights(module.model, checkpoint)
     if report.is_partial:
@@ -98,23 +137,45 @@ def evaluate(cfg: Mapping[str, Any]) -> dict[str, float]:
     trainer.validate(module, datamodule=datamodule, verbose=False)
     seconds = time.monotonic() - started
     results = module.metrics["val"].results()
+    analysis = analyse(module.metrics["val"])
     scores = {name.removeprefix("val/"): float(value) for name, value in trainer.callback_metrics.items()}
     if trainer.is_global_zero:
-        folder = Path(cfg["paths"]["output_dir"])
-        summary = {
-            "checkpoint": str(cfg["checkpoint"]),
-            "data": source.name,
-            "images": len(source),
-            "predictions": len(results),
-            "metrics": scores,
-            "seconds": round(seconds, 1),
-            "images_per_second": round(len(source) / seconds, 2),
-        }
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "results.json").write_text(json.dumps(results))
-        (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-        print_scores(Console(highlight=False, soft_wrap=True), scores, f"{source.name}, {len(source)} images", folder)
+        counts = {"images": len(source), "predictions": len(results)}
+        speed = {"seconds": round(seconds, 1), "images_per_second": round(len(source) / seconds, 2)}
+        write_scores(cfg, source.name, results, analysis, {**counts, "metrics": scores, **speed})
     return scores
+
+
+def check_values(cfg: Mapping[str, Any]) -> None:
+    """Refuses values that no constructor would."""
+    if not isinstance(cfg["flip_test"], bool):
+        raise InputError(f"flip_test: expected true or false, got {cfg['flip_test']!r}")
+    submission = cfg["submission"]
+    if submission is not None and not re.fullmatch(r"[\w.-]+", str(submission)):
+        raise InputError(
+            f"submission={submission}: becomes part of a file's name; use letters, digits, _, - and . only"
+        )
+
+
+def write_scores(
+    cfg: Mapping[str, Any],
+    data: str,
+    results: Sequence[Mapping[str, Any]],
+    analysis: Mapping[str, Any],
+    measured: Mapping[str, Any],
+) -> None:
+    """Writes the predictions, their analysis and the summary, and prints the figures."""
+    folder, submission, scores = Path(cfg["paths"]["output_dir"]), cfg["submission"], measured["metrics"]
+    name = "results.json" if submission is None else f"person_keypoints_test-dev2017_{submission}_results.json"
+    summary = {"checkpoint": str(cfg["checkpoint"]), "data": data, "flip_test": cfg["flip_test"], **measured}
+    write_json(folder / name, results, label="paths.output_dir")
+    write_json(folder / "analysis.json", analysis, label="paths.output_dir", indent=2)
+    write_json(folder / "summary.json", summary, label="paths.output_dir", indent=2)
+    if max(scores.values()) < 0:
+        log.warning("%s: there is nobody to find: the predictions are in %s, without a score", data, name)
+    console = Console(highlight=False, soft_wrap=True)
+    print_errors(console, analysis)
+    print_scores(console, scores, f"{data}, {measured['images']} images", folder)
 
 
 def trained_with(checkpoint: Checkpoint) -> dict[str, Any]:

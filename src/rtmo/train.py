@@ -14,7 +14,7 @@ from hydra.types import RunMode
 from lightning import Trainer, seed_everything
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -26,6 +26,8 @@ from rtmo.skeletons import KeypointSet, keypoint_set
 from rtmo.targets import build, did_you_mean
 from rtmo.training.batch_plan import BatchPlan, plan_batch
 from rtmo.training.callbacks.run_record import RunRecord
+from rtmo.training.callbacks.wandb_records import RUN_ID, WandbRecords
+from rtmo.training.earlier_run import continue_run, keep_rows
 from rtmo.training.module import PoseModule
 from rtmo.weights.file import RECORD, read_file
 from rtmo.weights.load import load_pretrained
@@ -40,7 +42,7 @@ KEYS = frozenset(
 )
 # What Lightning says of things that are as they should be.
 POINTLESS_WARNINGS = (
-    "Experiment logs directory .* exists and is not empty",  # it is the run's folder
+    "(Experiment logs|Checkpoint) directory .* exists and is not empty",  # it is the run's folder
     r".isinstance\(treespec, LeafSpec\). is deprecated",  # in its own code
     "It is recommended to use .*'val/.* sync_dist=True",  # the metric has gathered all ranks
     "The dirpath has changed from",  # a run that goes on from a checkpoint has a folder of its own
@@ -56,12 +58,22 @@ log = logging.getLogger(__name__)
 def main(cfg: dict[str, Any]) -> float | None:
     """Trains; what is returned is what a sweeper compares."""
     run = HydraConfig.get()
-    recipe = run.runtime.choices["recipe"]
-    return train(cfg, overrides=run.overrides.task, chosen_recipe=recipe, sweep=run.mode is RunMode.MULTIRUN)
+    in_sweep = run.mode is RunMode.MULTIRUN
+    if in_sweep and (metrics := continue_run(cfg)) is not None:
+        return optimized(cfg["optimized_metric"], metrics)
+    return train(
+        cfg,
+        overrides=run.overrides.task,
+        chosen_recipe=run.runtime.choices["recipe"],
+        sweep=Path(run.sweep.dir).name if in_sweep else None,
+    )
 
 
 def train(
-    cfg: Mapping[str, Any], overrides: Sequence[str] = (), chosen_recipe: str = "", sweep: bool = False
+    cfg: Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    chosen_recipe: str = "",
+    sweep: str | None = None,
 ) -> float | None:
     """Trains a model from a resolved config.
 
@@ -69,7 +81,7 @@ def train(
         cfg: As ``rtmo.config.validate`` returns it.
         overrides: What the command line changed, for the record.
         chosen_recipe: The file of conf/recipe that was chosen, for the log.
-        sweep: Whether this is one of several runs of a command.
+        sweep: Name of the sweep's folder if this is one of several runs of a command.
 
     Returns:
         The last value of ``optimized_metric``; None if the config names none.
@@ -80,27 +92,34 @@ def train(
     check_values(cfg)
     seed_everything(cfg["seed"], workers=True, verbose=False)
     skeleton = keypoint_set(cfg["skeleton"])
-    if cfg["ckpt_path"] is not None:
-        check_resumable(Path(cfg["ckpt_path"]), skeleton)
+    before = {RECORD: {}} if cfg["ckpt_path"] is None else check_resumable(Path(cfg["ckpt_path"]), skeleton)
     datamodule = build(cfg["data"], "data", skeleton)
     record = RunRecord(config=cfg, skeleton=skeleton, overrides=overrides)
-    trainer = build_trainer(cfg, skeleton, [record])
+    loggers = wandb_run(cfg["logger"], run_id=before[RECORD].get(RUN_ID), group=sweep, overrides=overrides)
+    log_model = bool((cfg["logger"].get("wandb") or {}).get("log_model"))
+    records = [record, WandbRecords(config=cfg, skeleton=skeleton, log_model=log_model)]
+    trainer = build_trainer({**cfg, "logger": loggers}, skeleton, records)
     if sweep and trainer.world_size > 1 and trainer.strategy.launcher is not None:
         raise InputError(
             f"trainer.devices: Lightning would start each of {trainer.world_size} processes with the whole sweep; "
             "sweep (-m) with trainer.devices=1, or give every run a command of its own"
         )
+    for logger in trainer.loggers:
+        if "global_step" in before and isinstance(logger, CSVLogger):
+            keep_rows(logger, before["global_step"])
     plan = plan_batch(cfg["data"]["batch_size"], trainer.world_size, cfg["nominal_batch"])
     trainer.accumulate_grad_batches = plan.accumulate
     module = build_module(cfg, skeleton, lr_scale=plan.lr_scale)
     start = load_start(cfg, module, skeleton)
     console = Console(quiet=not trainer.is_global_zero, highlight=False, soft_wrap=True)
     print_start(console, cfg, chosen_recipe, plan, module, start)
+    exit_code = 1
     try:
         trainer.fit(module, datamodule=datamodule, ckpt_path=cfg["ckpt_path"], weights_only=True)
+        exit_code = 0
     finally:
         if any(isinstance(logger, WandbLogger) for logger in trainer.loggers):
-            import_module("wandb").finish()  # the next job of a sweep in this process starts its own
+            import_module("wandb").finish(exit_code)  # the next job of a sweep in this process starts its own
     scores = {
         name.removeprefix("val/"): float(value)
         for name, value in trainer.callback_metrics.items()
@@ -110,7 +129,7 @@ def train(
     return optimized(cfg["optimized_metric"], trainer.callback_metrics)
 
 
-def optimized(name: str | None, metrics: Mapping[str, Tensor]) -> float | None:
+def optimized(name: str | None, metrics: Mapping[str, Tensor | float]) -> float | None:
     """The metric that a sweep compares its runs by; None if there is no such thing.
 
     Raises:
@@ -129,8 +148,8 @@ def check_values(cfg: Mapping[str, Any]) -> None:
         raise InputError(f"seed: expected a whole number from 0 on, got {cfg['seed']!r}")
 
 
-def check_resumable(path: Path, skeleton: KeypointSet) -> None:
-    """Refuses to go on from a file that is no run's, or of a run with other joints.
+def check_resumable(path: Path, skeleton: KeypointSet) -> dict[str, Any]:
+    """Refuses to go on from a file that is no run's, or of a run with other joints; gives what the file holds.
 
     Raises:
         InputError: If so.
@@ -146,6 +165,7 @@ def check_resumable(path: Path, skeleton: KeypointSet) -> None:
             f"skeleton={skeleton.name}: differs from the one that {path} was trained with; give that one, or start a "
             f"new run with pretrained={path}"
         )
+    return content
 
 
 def build_trainer(cfg: Mapping[str, Any], skeleton: KeypointSet, callbacks: Sequence[Callback] = ()) -> Trainer:
@@ -188,6 +208,22 @@ def offline_without_account(loggers: Mapping[str, Any]) -> dict[str, Any]:
         return dict(loggers)
     log.warning("W&B: no account on this machine, so the run is logged offline; `wandb sync` sends it later")
     return {**loggers, "wandb": {**chosen, "mode": "offline"}}
+
+
+def wandb_run(
+    loggers: Mapping[str, Any], *, run_id: str | None, group: str | None, overrides: Sequence[str]
+) -> dict[str, Any]:
+    """The loggers, W&B told which run goes on, what sweep it is of, and its ablations; what the config says wins.
+
+    Lightning's own ``log_model`` knows no best checkpoint and no skeleton: ``WandbRecords`` does it instead.
+    """
+    chosen = loggers.get("wandb")
+    if chosen is None:
+        return dict(loggers)
+    known = {"id": chosen.get("id") or run_id, "group": chosen.get("group") or group, "log_model": False}
+    values = [override.removeprefix("ablation=") for override in overrides if override.startswith("ablation=")]
+    ablations = [name for value in values for name in value.strip("[]").split(",") if name]
+    return {**loggers, "wandb": {**chosen, **known, "tags": [*(chosen.get("tags") or ()), *ablations]}}
 
 
 def build_module(cfg: Mapping[str, Any], skeleton: KeypointSet, lr_scale: float = 1.0) -> PoseModule:
@@ -250,6 +286,19 @@ def print_scores(console: Console, scores: Mapping[str, float], title: str, fold
             table.add_row(*([prefix or "val"] if len(sets) > 1 else []), *row)
         console.print(table)
     console.print(f"everything of this run is in {folder}", markup=False)
+
+
+def print_errors(console: Console, analysis: Mapping[str, Any]) -> None:
+    """How many people were found, and what their joints are like, of an ``analyse``."""
+    people, joints = analysis["errors"]["people"], analysis["errors"]["keypoints"]
+    total = max(sum(joints.values()), 1)
+    table = Table(title="people, and joints of those found")
+    cells = {name.replace("_", " "): str(count) for name, count in people.items()}
+    cells |= {kind: f"{count / total:.1%}" for kind, count in joints.items()}
+    for name in cells:
+        table.add_column(name, justify="right")
+    table.add_row(*cells.values())
+    console.print(table)
 
 
 if __name__ == "__main__":

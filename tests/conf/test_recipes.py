@@ -65,11 +65,12 @@ def test_fine_tuning_starts_from_published_weights_of_the_model():
 
 
 def test_what_a_recipe_selects_can_be_set_as_well():
-    cfg = resolved("model=rtmo_n", "schedule=two_cosines", "augment=none", "criterion=kld")
+    cfg = resolved("model=rtmo_n", "schedule=two_cosines", "augment=none", "optimizer=nadam")
     assert cfg["recipe"] == "fast"
     assert len(cfg["schedule"]["segments"]) == 5
     assert list(cfg["augment"]["main"]) == ["filter"]
-    assert cfg["criterion"]["coordinate_loss"]["_target_"] == "rtmo.losses.keypoints.KLDLoss"
+    assert cfg["optimizer"]["_target_"] == "torch.optim.NAdam"
+    assert cfg["optimizer"]["betas"] == [0.9, 0.95]
 
 
 # image_size, smallest and largest training size, MixUp, light affine, centre from keypoints, weight of loss_mle in A,

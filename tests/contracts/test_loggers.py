@@ -1,7 +1,7 @@
 import pytest
 import wandb
 
-from rtmo.train import offline_without_account
+from rtmo.train import offline_without_account, wandb_run
 
 LOGGERS = {"csv": {"_target_": "csv"}, "wandb": {"_target_": "wandb", "offline": False}}
 
@@ -30,3 +30,21 @@ def test_wandb_stays_as_configured_otherwise(account, monkeypatch):
     assert offline_without_account(LOGGERS) == LOGGERS
     monkeypatch.delenv("WANDB_MODE")
     assert offline_without_account({"csv": {}, "wandb": None}) == {"csv": {}, "wandb": None}
+
+
+def test_wandb_is_told_of_sweep_run_and_ablations():
+    loggers = {"csv": {}, "wandb": {"tags": ("rtmo_n",), "group": None, "id": None, "log_model": True}}
+    overrides = ["seed=1", "ablation=[kld,no_ema]", "model=rtmo_n"]
+    told = wandb_run(loggers, run_id="abc", group="2026_sweep", overrides=overrides)
+    assert told["csv"] == {}
+    assert told["wandb"] == {
+        **{"tags": ["rtmo_n", "kld", "no_ema"], "group": "2026_sweep", "id": "abc"},
+        "log_model": False,  # our callback does it
+    }
+
+
+def test_what_the_config_tells_wandb_wins():
+    loggers = {"wandb": {"tags": [], "group": "mine", "id": "xyz"}}
+    told = wandb_run(loggers, run_id="abc", group="2026_sweep", overrides=["ablation=kld"])["wandb"]
+    assert (told["group"], told["id"], told["tags"]) == ("mine", "xyz", ["kld"])
+    assert wandb_run({"csv": {}, "wandb": None}, run_id="abc", group=None, overrides=[]) == {"csv": {}, "wandb": None}

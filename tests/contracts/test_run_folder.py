@@ -13,6 +13,7 @@ from rtmo.errors import InputError
 from rtmo.evaluate import KEYS as EVALUATE_KEYS
 from rtmo.evaluate import evaluate, take_from_checkpoint
 from rtmo.skeletons import COCO17
+from rtmo.targets import build
 from rtmo.train import KEYS, train
 
 FIGURES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
@@ -44,7 +45,7 @@ def finished(tmp_path_factory):
 def test_the_folder_holds_what_is_needed_to_compare_runs(finished):
     folder, cfg = finished
     assert {file.name for file in folder.iterdir()} == {
-        *("config.yaml", "environment.json", "metrics.csv", "summary.json", "checkpoints", "images"),
+        *("config.yaml", "environment.json", "metrics.csv", "summary.json", "analysis.json", "checkpoints", "images"),
     }
     assert {file.name for file in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     assert yaml.safe_load((folder / "config.yaml").read_text()) == cfg
@@ -60,9 +61,45 @@ def test_metrics_go_by_their_names(finished):
     for prefix in ("val", "val/other"):
         assert {f"{prefix}/{name}" for name in FIGURES} <= metrics.keys()
     assert {"train/loss", "train/loss_oks", "train/loss_mle", "train/pose_oks"} <= metrics.keys()
+    diagnostics = (
+        "phase",
+        "positives_per_image",
+        "pred_sigma",
+        "grad_norm",
+        "images_per_second",
+        "data_wait",
+        "memory_mib",
+    )
+    assert {f"train/{name}" for name in diagnostics} <= metrics.keys()
     rows = list(csv.DictReader((folder / "metrics.csv").read_text().splitlines()))
     assert {"epoch", "step", "train/loss", "val/AP"} <= rows[0].keys()
     assert sum(row["val/AP"] != "" for row in rows) == 2
+    assert [row["train/grad_norm"] != "" for row in rows] == [row["train/loss"] != "" for row in rows]
+
+
+def test_pictures_of_the_first_batch_and_of_the_worst_images(finished):
+    images = finished[0] / "images"
+    listed = json.loads((images / "worst.json").read_text())
+    fields = {"file", "image_id", "people", "found", "oks", "missed", "false_positives"}
+    assert [set(entry) for entry in listed] == [fields] * 3
+    files = {str(file.relative_to(images)) for file in images.glob("**/*.png")}
+    assert files == {
+        "epoch_000.png",
+        "epoch_001.png",
+        "final.png",
+        "train_batch.png",
+        *(entry["file"] for entry in listed),
+    }
+
+
+def test_the_diagnosis_is_of_the_first_validation_set(finished):
+    folder, cfg = finished
+    analysis = json.loads((folder / "analysis.json").read_text())
+    assert list(analysis) == ["keypoints", "errors", "by_people", "by_crowding", "calibration"]
+    assert list(analysis["keypoints"]) == list(COCO17.joints)
+    truth = build(cfg["data"]["val"], "data.val", COCO17).ground_truth()
+    people = analysis["errors"]["people"]
+    assert people["found"] + people["missed"] == sum(one["num_keypoints"] > 0 for one in truth["annotations"])
 
 
 def test_a_checkpoint_is_plain_and_knows_its_network(finished):
@@ -80,11 +117,48 @@ def test_evaluating_gives_the_ap_that_training_reported(finished, tmp_path, caps
     scores = evaluate(validate(cfg, "evaluate", EVALUATE_KEYS))
     names = [f"{prefix}{name}" for prefix in ("", "other/") for name in FIGURES]
     assert scores == pytest.approx({name: reported[f"val/{name}"] for name in names}, abs=1e-6)
-    assert len(capsys.readouterr().out.split("│ other │")) == 2  # a row of the table
+    printed = capsys.readouterr().out
+    assert len(printed.split("│ other │")) == 2  # a row of the table
+    assert "people, and joints of those found" in printed
+    first, second = (json.loads((at / "analysis.json").read_text()) for at in (folder, tmp_path / "scores"))
+    assert first["errors"] == second["errors"]
     results = json.loads((tmp_path / "scores" / "results.json").read_text())
     assert results
     assert set(results[0]) == {"image_id", "category_id", "keypoints", "score"}
     assert json.loads((tmp_path / "scores" / "summary.json").read_text())["metrics"] == scores
+
+
+def test_a_flip_tested_submission(finished, tmp_path):
+    folder, _ = finished
+    results = {}
+    for flip_test, submission, file in (
+        ("false", "null", "results.json"),
+        ("true", "mine", "person_keypoints_test-dev2017_mine_results.json"),
+    ):
+        overrides = ["trainer=cpu", "num_workers=0", f"flip_test={flip_test}", f"submission={submission}"]
+        checkpoint = f"checkpoint={folder / 'checkpoints' / 'last.ckpt'}"
+        cfg = compose("evaluate", [*overrides, f"paths.output_dir={tmp_path}", checkpoint])
+        take_from_checkpoint(cfg)
+        evaluate(validate(cfg, "evaluate", EVALUATE_KEYS))
+        results[flip_test] = json.loads((tmp_path / file).read_text())
+        assert str(json.loads((tmp_path / "summary.json").read_text())["flip_test"]).lower() == flip_test
+    assert results["true"]
+    assert results["true"] != results["false"]
+    assert set(results["true"][0]) == {"image_id", "category_id", "keypoints", "score"}
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [("flip_test=maybe", "flip_test: expected true or false"), ("submission=a/b", "submission=a/b: becomes part of")],
+)
+def test_options_of_evaluation_are_checked(finished, tmp_path, option, message):
+    folder, _ = finished
+    cfg = compose(
+        "evaluate", [f"paths.output_dir={tmp_path}", option, f"checkpoint={folder / 'checkpoints/last.ckpt'}"]
+    )
+    take_from_checkpoint(cfg)
+    with pytest.raises(InputError, match=message):
+        evaluate(validate(cfg, "evaluate", EVALUATE_KEYS))
 
 
 def test_data_with_other_joints_than_the_checkpoint_is_refused(finished):

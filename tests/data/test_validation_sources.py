@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from rtmo.config import conf_dir
+from rtmo.errors import InputError
 from rtmo.skeletons import COCO17
 from rtmo.targets import build
 
@@ -70,6 +71,20 @@ def test_sets_with_the_joints_of_coco_are_read_as_they_stand(shared_dir, tmp_pat
         assert distance.min() < 0.1
 
 
+def test_test_dev_has_images_and_nobody_in_them(shared_dir, tmp_path):
+    validation = json.loads((shared_dir / "data/coco/annotations/person_keypoints_val2017.json").read_text())
+    categories = [{"id": number, "name": f"thing {number}", "supercategory": "thing"} for number in (1, 2, 90)]
+    file = tmp_path / "image_info_test-dev2017.json"
+    file.write_text(json.dumps({"info": {}, "images": validation["images"][:3], "categories": categories}))
+    files = {"annotation_file": str(file), "image_dir": str(shared_dir / "data/coco/val2017")}
+    source = build({**described("coco_test_dev"), **files}, skeleton=COCO17)
+    assert [len(source.load(index).bboxes) for index in range(len(source))] == [0, 0, 0]
+    truth = source.ground_truth()
+    assert (truth["annotations"], truth["categories"][0]["id"]) == ([], 1)  # a person, in COCO
+    with pytest.raises(InputError, match="no list 'annotations'"):
+        build({**described("coco_val"), **files}, skeleton=COCO17)
+
+
 def test_every_source_of_a_file_says_where_it_belongs():
     files = {}
     for path in conf_dir().glob("source/*.yaml"):
@@ -78,5 +93,5 @@ def test_every_source_of_a_file_says_where_it_belongs():
             assert node["image_dir"].startswith("${paths.data_dir}")
             assert Path(node["annotation_file"]).parts[0] == "${paths.data_dir}"
             files[node["annotation_file"]] = path.stem
-    assert len(files) == 17
+    assert len(files) == 18
     assert files.keys() >= {described(name)["annotation_file"] for name in SAMPLES}

@@ -13,6 +13,7 @@ from rtmo.benchmark.__main__ import COMMANDS as BENCHMARK_COMMANDS
 from rtmo.data.__main__ import COMMANDS as DATA_COMMANDS
 from rtmo.figures.__main__ import COMMANDS as FIGURE_COMMANDS
 from rtmo.models.rtmo import RTMO
+from rtmo.report.__main__ import KEYS as REPORT_KEYS
 from rtmo.train import KEYS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,6 +62,12 @@ def test_training_commands_compose(command: str, tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize("command", commands("evaluate"))
 def test_evaluation_commands_compose(command: str) -> None:
     config.compose("evaluate", [*shlex.split(command), OUTPUT_DIR])
+
+
+@pytest.mark.parametrize("command", commands("report"))
+def test_report_commands_compose(command: str) -> None:
+    cfg = config.compose("report", [word for word in shlex.split(command) if word != "--help"])
+    config.validate(cfg, "report", REPORT_KEYS)
 
 
 @pytest.mark.parametrize(("program", "command"), [(name, line) for name in PROGRAMS for line in commands(name)])

@@ -11,7 +11,9 @@ import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from rtmo.errors import InputError
 from rtmo.evaluation.coco import CocoKeypointAP
+from rtmo.evaluation.crowdpose import CrowdPoseAP
 from rtmo.skeletons import COCO17, KeypointSet
 from rtmo.types import Poses
 
@@ -49,15 +51,15 @@ def coco(annotations: list[dict], image_ids: list[int]) -> dict:
     }
 
 
-def poses(keypoints: np.ndarray, scores: list[float] | None = None) -> Poses:
+def poses(keypoints: np.ndarray, scores: list[float] | None = None, dtype: torch.dtype = torch.float32) -> Poses:
     """Predictions from (N, K, 2) keypoints."""
-    positions = torch.as_tensor(np.asarray(keypoints), dtype=torch.float32)
+    positions = torch.as_tensor(np.asarray(keypoints), dtype=dtype)
     count, num_keypoints, _ = positions.shape
     return Poses(
         bboxes=torch.cat([positions.amin(1), positions.amax(1)], dim=1),
-        scores=torch.tensor(scores or [0.9] * count),
+        scores=torch.tensor(scores or [0.9] * count, dtype=dtype),
         keypoints=positions,
-        keypoint_scores=torch.full((count, num_keypoints), 0.5),
+        keypoint_scores=torch.full((count, num_keypoints), 0.5, dtype=dtype),
     )
 
 
@@ -116,7 +118,8 @@ def shared_case(folder: Path, truth: str, predicted: str) -> tuple[dict, list[di
     for image in ground_truth["images"]:
         of_image = [result for result in results if result["image_id"] == image["id"]]
         keypoints = np.array([result["keypoints"] for result in of_image]).reshape(-1, 17, 3)
-        predictions[image["id"]] = poses(keypoints[..., :2], [result["score"] for result in of_image])
+        scores = [result["score"] for result in of_image]
+        predictions[image["id"]] = poses(keypoints[..., :2], scores, torch.float64)
     return ground_truth, results, predictions
 
 
@@ -141,7 +144,7 @@ def test_official_figures(shared_dir, truth, predicted, official):
     metric.update(list(predictions), list(predictions.values()))
     got = figures(metric)
     assert {name: round(got[name], 4) for name in official} == official
-    assert got == pytest.approx(pycocotools_figures(ground_truth, results, COCO17.oks_sigmas), abs=1e-7)
+    assert got == pytest.approx(pycocotools_figures(ground_truth, results, COCO17.oks_sigmas), abs=1e-12)
 
 
 @pytest.mark.parametrize(("skeleton", "seed"), [(COCO17, 0), (COCO17, 1), (TRIPOD, 2), (TRIPOD, 3)])
@@ -184,26 +187,70 @@ def test_ranks_are_gathered_and_repeated_images_count_once():
     assert torch.cat(ranks[0].image_ids).tolist() == ids[::2]  # its own state again
 
 
+def crowded_case(seed: int) -> tuple[dict, dict[int, Poses]]:
+    """A random case that either metric can score."""
+    ground_truth, predictions = random_case(3, seed)
+    for number, image in enumerate(ground_truth["images"]):
+        image["crowdIndex"] = number / len(predictions)
+    return ground_truth, predictions
+
+
+def outcome(metric: CocoKeypointAP) -> dict:
+    return {"figures": figures(metric), "results": metric.results()}
+
+
 def _evaluate_on_rank(rank: int, folder: Path) -> None:
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=3)
-    ground_truth, predictions = random_case(3, seed=6)
-    metric = CocoKeypointAP(ground_truth=ground_truth, skeleton=TRIPOD)
-    shard = list(predictions)[rank::2] if rank < 2 else []  # the last rank has nothing
-    if shard:
-        metric.update(shard, [predictions[image_id] for image_id in shard])
-    outcome = {"figures": figures(metric), "num_results": len(metric.results())}
-    (folder / f"{rank}.json").write_text(json.dumps(outcome))
+    ground_truth, predictions = crowded_case(seed=6)
+    ids = list(predictions)
+    outcomes = []
+    for shards in ((ids[::2], ids[1::2], []), ([], [], ids), (ids[:1], ids[1:], ids[:2])):  # uneven, empty, repeated
+        for kind in (CocoKeypointAP, CrowdPoseAP):
+            metric = kind(ground_truth=ground_truth, skeleton=TRIPOD)
+            if shards[rank]:
+                metric.update(shards[rank], [predictions[image_id] for image_id in shards[rank]])
+            outcomes.append(outcome(metric))
+    (folder / f"{rank}.json").write_text(json.dumps(outcomes))
     torch.distributed.destroy_process_group()
 
 
 @pytest.mark.slow
 def test_three_processes_agree_with_one(tmp_path):
     torch.multiprocessing.spawn(_evaluate_on_rank, args=(tmp_path,), nprocs=3)
-    ground_truth, predictions = random_case(3, seed=6)
-    whole = CocoKeypointAP(ground_truth=ground_truth, skeleton=TRIPOD)
-    whole.update(list(predictions), list(predictions.values()))
-    expected = {"figures": figures(whole), "num_results": len(whole.results())}
-    assert [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(3)] == [expected] * 3
+    ground_truth, predictions = crowded_case(seed=6)
+    whole = [kind(ground_truth=ground_truth, skeleton=TRIPOD) for kind in (CocoKeypointAP, CrowdPoseAP)]
+    for metric in whole:
+        metric.update(list(predictions), list(predictions.values()))
+    by_image = [sorted(outcome(metric)["results"], key=str) for metric in whole]
+    for rank in range(3):
+        outcomes = json.loads((tmp_path / f"{rank}.json").read_text())
+        assert [each["figures"] for each in outcomes] == [figures(metric) for metric in whole] * 3
+        assert [sorted(each["results"], key=str) for each in outcomes] == by_image * 3
+
+
+@pytest.mark.parametrize("kind", [CocoKeypointAP, CrowdPoseAP])
+def test_the_backends_agree(kind):
+    ground_truth, predictions = crowded_case(seed=7)
+    numpy, pycocotools = (
+        kind(ground_truth=ground_truth, skeleton=TRIPOD, backend=name) for name in ("numpy", "pycocotools")
+    )
+    for metric in (numpy, pycocotools):
+        metric.update(list(predictions), list(predictions.values()))
+    assert figures(numpy) == figures(pycocotools)
+
+
+def test_unknown_backends_are_refused():
+    with pytest.raises(InputError, match="backend=cuda: no such evaluator; choose one of numpy, pycocotools"):
+        CocoKeypointAP(ground_truth=coco([], [1]), skeleton=TRIPOD, backend="cuda")
+
+
+def test_areas_of_predictions_may_be_given():
+    truth = tripod(50, 50, 80)  # 6400 px^2: of medium size
+    found = [poses(np.stack([truth + 1000, truth]), [0.9, 0.8])]
+    for areas, expected in ((None, 0.5), ([torch.tensor([6400.0, 6400.0])], 0.5), ([torch.tensor([99.0, 99.0])], 1)):
+        metric = CocoKeypointAP(ground_truth=coco([person(1, truth)], [1]), skeleton=TRIPOD)
+        metric.update([1], found, areas)
+        assert figures(metric)["APM"] == pytest.approx(expected)  # the miss counts if it is of medium size itself
 
 
 def test_nan_is_dropped_and_counted_where_pycocotools_scores_it_as_perfect(caplog):

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -41,8 +42,12 @@ def run(folder: Path, *overrides: str) -> Path:
 
 
 def losses(folder: Path) -> list[str]:
+    return [row["train/loss"] for row in rows(folder) if row["train/loss"]]
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
     with (folder / "metrics.csv").open() as lines:
-        return [row["train/loss"] for row in csv.DictReader(lines) if row["train/loss"]]
+        return list(csv.DictReader(lines))
 
 
 def checkpoint(folder: Path, name: str = "last") -> dict:
@@ -75,12 +80,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_resumed_run_ends_as_the_uninterrupted_one(finished: Path, tmp_path: Path) -> None:
     """Weights, their average, optimizer and schedule; epoch 1 is the last of phase A, so the phases change after it."""
+    shutil.copy(finished / "metrics.csv", tmp_path)  # as if stopped some steps after that checkpoint
     resumed = run(tmp_path, f"ckpt_path={finished / 'checkpoints' / 'epoch1.ckpt'}")
     whole, parts = checkpoint(finished, "epoch3"), checkpoint(resumed)
     for part in ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers"):
         assert_same(whole[part], parts[part], part)
     assert whole["global_step"] == parts["global_step"] == 12
-    assert losses(finished)[6:] == losses(resumed)
+    assert rows(finished) == rows(resumed)
+    assert whole["cost"]["images"] == parts["cost"]["images"] == 48
     state = whole["state_dict"]
     assert any(not torch.equal(state[name], value) for name, value in whole["current_model_state"].items())
 
@@ -125,6 +132,4 @@ def test_checkpoint_carries_config_and_skeleton(finished: Path) -> None:
 
 def test_every_phase_was_met(finished: Path) -> None:
     """The L1 loss of phase C is the last epoch's alone where the recipe gives the other phases none."""
-    with (finished / "metrics.csv").open() as lines:
-        rows = [row for row in csv.DictReader(lines) if row["train/loss"]]
-    assert len({row["train/loss_bbox_aux"] for row in rows}) > 1
+    assert len({row["train/loss_bbox_aux"] for row in rows(finished) if row["train/loss"]}) > 1

@@ -46,10 +46,24 @@ def test_the_total_is_the_sum_of_the_losses(scene, phase) -> None:
     torch.testing.assert_close(losses["loss"], torch.stack(list(named.values())).sum())
     assert losses["loss"].isfinite()
     assert losses["num_positives"] >= 9
-    for name in ("num_positives", "pose_oks", "proxy_oks"):
+    for name in ("num_positives", "pose_oks", "proxy_oks", "pred_sigma"):
         assert not losses[name].requires_grad
     assert 0 < losses["pose_oks"] < 1
     assert 0 < losses["proxy_oks"] < 1
+
+
+def test_the_spread_shown_is_the_mean_over_the_positives(scene) -> None:
+    spreads = []
+
+    class Recording(TinyClassifier):
+        def forward(self, *inputs, **options):
+            codes = super().forward(*inputs, **options)
+            spreads.append(codes.pred_sigmas)
+            return codes
+
+    losses = make_criterion()(*scene, Recording(), "B")
+    assert len(spreads[0]) == losses["num_positives"]
+    torch.testing.assert_close(losses["pred_sigma"], spreads[0].mean().detach())
 
 
 def test_weights_scale_their_losses(scene) -> None:
@@ -300,3 +314,29 @@ def test_two_processes_train_as_one(scene) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     torch.multiprocessing.spawn(_run_rank, args=(port, expected), nprocs=2)
+
+
+NO_CLASSIFIER = {phase: {"proxy_target": "gt", "score_oks": "proxy"} for phase in "BC"}
+
+
+@pytest.mark.parametrize("phase", ["A", "B", "C"])
+def test_without_a_classifier_the_proxy_is_the_pose(scene, phase) -> None:
+    losses = make_criterion(phases=NO_CLASSIFIER)(*scene, None, phase)
+    assert "loss_mle" not in losses
+    assert torch.equal(losses["pose_oks"], losses["proxy_oks"])
+    named = [loss for name, loss in losses.items() if name.startswith("loss_")]
+    torch.testing.assert_close(losses["loss"], torch.stack(named).sum())
+
+
+def test_phases_that_need_a_classifier_are_refused_before_they_come() -> None:
+    with pytest.raises(ValueError, match=r"criterion\.phases\.B\.proxy_target=dcc: .* say gt"):
+        make_criterion().check_decoding(None)
+    make_criterion(phases=NO_CLASSIFIER).check_decoding(None)
+    make_criterion().check_decoding(TinyClassifier())
+
+
+def test_the_score_may_learn_from_the_proxy_while_the_proxy_learns_from_the_classifier(scene) -> None:
+    plain = make_criterion()(*scene, TinyClassifier(), "B")
+    changed = make_criterion(phases={"B": {"score_oks": "proxy"}})(*scene, TinyClassifier(), "B")
+    assert not torch.equal(plain["loss_cls"], changed["loss_cls"])
+    assert torch.equal(plain["loss_oks"], changed["loss_oks"])

@@ -110,3 +110,38 @@ def test_proxy_loss_of_perfect_keypoints_is_what_their_shares_leave() -> None:
     shares = torch.tensor([[0.5, 0.5], [0.5, 0.0]])
     loss = proxy_oks_loss(GT, GT, AREA, torch.tensor([0.05, 0.1]), shares)
     torch.testing.assert_close(loss, torch.tensor([0.0, 0.5]))
+
+
+def test_a_fixed_spread_is_that_of_a_network_that_says_so() -> None:
+    codes = codes_around(GT + 3, sigmas=0.02)
+    torch.testing.assert_close(MLELoss(sigma=0.02)(codes, GT, AREA), MLELoss()(codes, GT, AREA))
+    without = codes._replace(pred_sigmas=None)
+    torch.testing.assert_close(MLELoss(sigma=0.02)(without, GT, AREA), MLELoss()(codes, GT, AREA))
+
+
+def test_a_learned_spread_of_the_divergence_is_a_share_of_the_person() -> None:
+    """The first person: 95 px large, horizontal bins of 100 / 47 px, vertical ones of 200 / 63."""
+    spread = 6.0  # px
+    codes = codes_around(GT + 3)._replace(pred_sigmas=torch.full((2, 2), spread / math.sqrt(9000)))
+    fixed = KLDLoss(sigma=(spread / (100 / 47), spread / (200 / 63)))
+    torch.testing.assert_close(KLDLoss(sigma=None)(codes, GT, AREA)[0], fixed(codes, GT, AREA)[0])
+
+
+def test_a_learned_divergence_falls_by_flattening_both_sides() -> None:
+    """Why the paper does not learn it: heatmaps that know nothing reach a loss of nothing."""
+    flat = codes_around(GT + 40, width=1e4)
+    loss = KLDLoss(sigma=None)
+    narrow, wide = (loss(flat._replace(pred_sigmas=torch.full((2, 2), spread)), GT, AREA) for spread in (0.05, 50.0))
+    assert (wide < 0.01 * narrow).all()
+
+
+@pytest.mark.parametrize("loss", [MLELoss(), KLDLoss(sigma=None)])
+def test_a_learned_spread_must_be_given(loss) -> None:
+    with pytest.raises(ValueError, match="with_sigmas=True"):
+        loss(codes_around(GT, sigmas=None), GT, AREA)
+
+
+@pytest.mark.parametrize("make", [lambda: MLELoss(sigma=0.0), lambda: KLDLoss(sigma=(1.0, -1.0))])
+def test_a_spread_must_be_positive(make) -> None:
+    with pytest.raises(ValueError, match="sigma must be"):
+        make()

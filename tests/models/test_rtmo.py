@@ -130,3 +130,74 @@ def test_keypoints_stay_within_the_padded_box() -> None:
     assert codes.keypoints[..., 0].min() >= 100 - 12.5
     assert codes.keypoints[..., 1].max() <= 300 + 25
     torch.testing.assert_close(codes.heatmap_y.sum(-1), torch.ones(1, 5))
+
+
+def classifier(**changes) -> DynamicCoordinateClassifier:
+    torch.manual_seed(0)
+    sizes = {"in_dim": 16, "num_keypoints": 5, "num_bins": (12, 16), "dim": 8, "attention_dim": 8}
+    return DynamicCoordinateClassifier(**sizes, **changes).eval()
+
+
+BOXES = torch.tensor([[100.0, 100.0, 200.0, 300.0], [10.0, 20.0, 40.0, 80.0]])
+GRID_POINTS = torch.tensor([[151.0, 199.0], [23.0, 55.0]])
+
+
+def test_static_bins_span_their_range_about_the_grid_point_whatever_the_box() -> None:
+    dcc = classifier(dynamic_allocation=False, dynamic_encoding=False, static_range=64.0)
+    codes = dcc(torch.randn(2, 16), BOXES, GRID_POINTS)
+    for axis, bins in enumerate((codes.bins_x, codes.bins_y)):
+        torch.testing.assert_close(bins[:, 0], GRID_POINTS[:, axis] - 32)
+        torch.testing.assert_close(bins[:, -1], GRID_POINTS[:, axis] + 32)
+
+
+def test_without_dynamic_encoding_heatmaps_do_not_depend_on_the_box() -> None:
+    pose_vectors = torch.randn(2, 16)
+    moved = BOXES + torch.tensor([30.0, 0.0, 60.0, 0.0])
+    for dynamic in (False, True):
+        dcc = classifier(dynamic_encoding=dynamic)
+        here, there = (dcc(pose_vectors, boxes, GRID_POINTS) for boxes in (BOXES, moved))
+        assert torch.equal(here.heatmap_x, there.heatmap_x) is not dynamic
+        assert not torch.equal(here.keypoints, there.keypoints)  # the bins follow the box
+
+
+def test_a_static_range_must_be_positive() -> None:
+    with pytest.raises(ValueError, match="static_range must be positive, got 0"):
+        classifier(static_range=0)
+
+
+@pytest.mark.parametrize("decoding", ["dcc", "cc_dba", "cc_static", "regression"])
+def test_every_decoding_uses_all_its_parameters_and_finds_poses(decoding: str) -> None:
+    """A parameter without a gradient would stop distributed training."""
+    model = small_model(decoding=decoding).train()
+    outputs = model(torch.rand(2, 3, 64, 64) * 255, with_proxy=True)
+    assert outputs.proxy_offsets is not None
+    people = (outputs.pose_vectors[:, 0], torch.tensor([[0.0, 0.0, 40.0, 60.0]]).expand(2, 4), outputs.priors[:2])
+    codes = [] if model.dcc is None else [model.dcc(*people, with_sigmas=True)]
+    parts = [outputs.cls_logits, outputs.bbox_offsets, outputs.visibility_logits, outputs.proxy_offsets]
+    parts += [part for code in codes for part in (code.keypoints, code.pred_sigmas)]
+    torch.stack([part.square().sum() for part in parts]).sum().backward()
+    assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
+
+    model.eval()
+    with torch.no_grad():
+        outputs = model(torch.rand(2, 3, 64, 96) * 255)
+        poses = model.decode(outputs, score_thr=0.0)
+    assert all(len(image) > 0 and image.keypoints.isfinite().all() for image in poses)
+    assert (outputs.proxy_offsets is not None) is (decoding == "regression")
+
+
+def test_by_regression_the_pose_is_the_proxy_of_its_grid_point() -> None:
+    model = small_model(decoding="regression").eval()
+    assert model.dcc is None
+    assert model.parameter_counts()["dcc"] == model.parameter_counts()["training_only"] == 0
+    with torch.no_grad():
+        outputs = model(torch.rand(1, 3, 64, 64) * 255)
+        best = outputs.cls_logits[0, :, 0].argmax()
+        pose = model.decode(outputs, score_thr=0.0)[0]
+    expected = outputs.priors[best] + outputs.strides[best] * outputs.proxy_offsets[0, best]
+    torch.testing.assert_close(pose.keypoints[0], expected)
+
+
+def test_unknown_decoding() -> None:
+    with pytest.raises(ValueError, match=r"model\.decoding='heatmap' is unknown; choose dcc, .* or regression"):
+        small_model(decoding="heatmap")

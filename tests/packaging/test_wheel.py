@@ -25,12 +25,12 @@ def test_the_wheel_holds_every_config_and_the_licence(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     configs = {f"rtmo/conf/{file.relative_to(ROOT / 'conf')}" for file in (ROOT / "conf").rglob("*.yaml")}
     assert configs <= names
-    assert "rtmo/py.typed" in names
+    assert {"rtmo/py.typed", *(f"rtmo/report/page/page.{suffix}" for suffix in ("html", "css", "js"))} <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not any(name.startswith(("tests/", "conf/", "docs/")) for name in names)
 
 
-def test_both_entry_points_run_from_an_installed_wheel(wheel, tmp_path):
+def test_entry_points_run_from_an_installed_wheel(wheel, tmp_path):
     site, elsewhere = tmp_path / "site", tmp_path / "elsewhere"
     elsewhere.mkdir()
     install = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(site), str(wheel)]
@@ -45,7 +45,7 @@ def test_both_entry_points_run_from_an_installed_wheel(wheel, tmp_path):
 
     found = output(sys.executable, "-c", "import rtmo.config; print(rtmo.config.conf_dir())")
     assert Path(found.strip()) == site / "rtmo" / "conf"
-    for entry in ("train", "evaluate"):
+    for entry in ("train", "evaluate", "report"):
         page = output(str(site / "bin" / f"rtmo-{entry}"), "--help")
         assert f"python -m rtmo.{entry}" in page
         assert output(sys.executable, "-m", f"rtmo.{entry}", "--help") == page

@@ -37,7 +37,7 @@ class Finder(RTMO):
 
     def __init__(self):
         nn.Module.__init__(self)
-        self.points = POINTS
+        self.points, self.dcc = POINTS, None
 
     def forward(self, images):
         return images
@@ -52,6 +52,7 @@ class Silent(Criterion):
 
     def __init__(self):
         nn.Module.__init__(self)
+        self.phases = {}
 
 
 class Doubled(CocoKeypointAP):

@@ -125,11 +125,14 @@ def write_json(file: Path, content: Any, label: str, indent: int | None = None) 
         raise InputError(f"{label}: cannot be written ({error}); choose another place") from error
 
 
-def read_coco(annotation_file: str | Path, image_dir: str | Path, first_pixel: int = 0) -> RawAnnotations:
+def read_coco(
+    annotation_file: str | Path, image_dir: str | Path, first_pixel: int = 0, images_only: bool = False
+) -> RawAnnotations:
     """A COCO file as it is.
 
     Args:
         first_pixel: 1 for files that count pixels from 1, as MATLAB does.
+        images_only: Whether the file may be without annotations, as those of COCO's test sets are (``image_info_*``).
 
     Raises:
         MissingDataError: If it does not exist.
@@ -137,6 +140,8 @@ def read_coco(annotation_file: str | Path, image_dir: str | Path, first_pixel: i
     """
     file = Path(annotation_file)
     content = parse_json(file)
+    if images_only and isinstance(content, dict):
+        content.setdefault("annotations", [])
     for field in ("images", "annotations", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(field), list):
             raise InputError(f"{file}: no list {field!r}; a COCO keypoint file has images, annotations and categories")

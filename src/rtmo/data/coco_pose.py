@@ -271,6 +271,7 @@ class CocoPose(AnnotatedImages):
         annotation_file: str | Path,
         image_dir: str | Path,
         first_pixel: int = 0,
+        images_only: bool = False,
         name: str,
         skeleton: KeypointSet,
         joints: Sequence[str] | str | None = None,
@@ -280,7 +281,7 @@ class CocoPose(AnnotatedImages):
         max_images: int | None = None,
     ) -> None:
         super().__init__(
-            raw=functools.partial(self.read, annotation_file, image_dir, first_pixel),
+            raw=functools.partial(self.read, annotation_file, image_dir, first_pixel, images_only),
             name=name,
             skeleton=skeleton,
             joints=joints,

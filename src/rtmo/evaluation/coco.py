@@ -1,44 +1,36 @@
-"""Average precision of keypoints as COCO computes it, as a torchmetrics Metric over pycocotools.
+"""Average precision of keypoints as COCO computes it, as a torchmetrics Metric.
 
-Agrees with ``COCOeval(ground_truth, ground_truth.loadRes(results), "keypoints")`` in every figure. What differs is what
-pycocotools leaves to its callers: any keypoint set, predictions that are not finite (it scores NaN as perfect), no
-predictions at all (it crashes), annotations with id 0 (it never counts them as found), evaluating some of the images.
+Agrees with ``COCOeval(ground_truth, ground_truth.loadRes(results), "keypoints")`` of pycocotools in every figure. What
+differs is what pycocotools leaves to its callers: any keypoint set, predictions that are not finite (it scores NaN as
+perfect), no predictions at all (it crashes), annotations with id 0 (it never counts them as found), evaluating some of
+the images.
 """
 
-import contextlib
-import io
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from rtmo.errors import InputError
+from rtmo.evaluation import average_precision, pycocotools_ap
+from rtmo.evaluation.average_precision import Annotation
+from rtmo.evaluation.matching import ImageMatch, ImageScore, match_image, worst_first
 from rtmo.skeletons import KeypointSet
 from rtmo.types import Poses
 
 log = logging.getLogger(__name__)
 
-Annotation = dict[str, Any]
-
-# name -> (is a precision, OKS threshold or None for the mean over .50:.05:.95, area range), in COCO's order
-_FIGURES: dict[str, tuple[bool, float | None, str]] = {
-    f"{kind}{suffix}": (kind == "AP", threshold, area)
-    for kind in ("AP", "AR")
-    for suffix, threshold, area in (
-        ("", None, "all"),
-        ("50", 0.5, "all"),
-        ("75", 0.75, "all"),
-        ("M", None, "medium"),
-        ("L", None, "large"),
-    )
+# Two ways to the same figures: our own, and pycocotools, the judge of the other and many times slower.
+BACKENDS = {
+    "numpy": average_precision.evaluate_keypoints,
+    "pycocotools": pycocotools_ap.evaluate_keypoints,
 }
 
 
@@ -58,10 +50,11 @@ class CocoKeypointAP(Metric):
             ``bbox`` and ``area``; without ``keypoints`` it is unlabeled, without ``iscrowd`` no crowd.
         skeleton: Gives the number of keypoints and the OKS sigmas.
         max_detections: Only so many predictions per image count, the best.
+        backend: Computes the figures: ``numpy``, or ``pycocotools``, which takes many times as long.
 
     Raises:
-        InputError: If an annotation lacks a field or has another number of keypoints, or ``update`` meets an image
-            that the ground truth does not list or poses of another number of keypoints.
+        InputError: If ``backend`` is unknown, an annotation lacks a field or has another number of keypoints, or
+            ``update`` meets an image that the ground truth does not list or poses of another number of keypoints.
     """
 
     is_differentiable = False
@@ -73,15 +66,28 @@ class CocoKeypointAP(Metric):
     num_poses: list[Tensor]
     poses: list[Tensor]
 
-    def __init__(self, *, ground_truth: Mapping[str, Any], skeleton: KeypointSet, max_detections: int = 20) -> None:
+    def __init__(
+        self,
+        *,
+        ground_truth: Mapping[str, Any],
+        skeleton: KeypointSet,
+        max_detections: int = 20,
+        backend: str = "numpy",
+    ) -> None:
         super().__init__()
+        if backend not in BACKENDS:
+            raise InputError(f"backend={backend}: no such evaluator; choose one of {', '.join(BACKENDS)}")
+        self.evaluate_keypoints = BACKENDS[backend]
         self.skeleton = skeleton
         self.max_detections = max_detections
         self.num_dropped = 0
         self.category_id: int = ground_truth["categories"][0]["id"]
+        self.crowd_index = {
+            image["id"]: image["crowdIndex"] for image in ground_truth["images"] if "crowdIndex" in image
+        }
         self._people = _people_by_image(ground_truth, skeleton, self.area_of_box)
         # Lists of flat tensors, so that ranks may hold different numbers of images and people: ids of the images,
-        # how many poses each has, and all poses in that order as rows (score, x0, y0, s0, x1, ...).
+        # how many poses each has, and all poses in that order as rows (score, x0, y0, s0, x1, ..., area).
         for state in ("image_ids", "num_poses", "poses"):
             self.add_state(state, default=[], dist_reduce_fx="cat")
         self._start_states()
@@ -95,13 +101,22 @@ class CocoKeypointAP(Metric):
         """Starts every list with an empty tensor: torchmetrics cannot gather from a rank whose lists are empty."""
         self.image_ids.append(torch.empty(0, dtype=torch.int64, device=self.device))
         self.num_poses.append(torch.empty(0, dtype=torch.int64, device=self.device))
-        self.poses.append(torch.empty(0, 1 + 3 * self.skeleton.num_keypoints, device=self.device))
+        self.poses.append(torch.empty(0, 2 + 3 * self.skeleton.num_keypoints, device=self.device))
 
-    def update(self, image_ids: Sequence[int], poses: Sequence[Poses]) -> None:
-        """Adds the predictions of some images, in px of the original images; an image without people counts too."""
+    def update(
+        self, image_ids: Sequence[int], poses: Sequence[Poses], areas: Sequence[Float[Tensor, " _"]] | None = None
+    ) -> None:
+        """Adds the predictions of some images, in px of the original images; an image without people counts too.
+
+        Args:
+            image_ids: Of the ground truth.
+            poses: Of each image. Figures are float64 if these are, else float32.
+            areas: Of the people of each image, px^2; None: those of the boxes around all their keypoints.
+        """
         if len(image_ids) != len(poses):
             raise ValueError(f"CocoKeypointAP.update got {len(image_ids)} image ids for {len(poses)} predictions")
-        for image_id, found in zip(image_ids, poses, strict=True):
+        unknown = [torch.full_like(found.scores, torch.nan) for found in poses]
+        for image_id, found, of_found in zip(image_ids, poses, areas or unknown, strict=True):
             if image_id not in self._people:
                 raise InputError(
                     f"image id {image_id} is not among the {len(self._people)} images of the ground truth; "
@@ -112,28 +127,28 @@ class CocoKeypointAP(Metric):
                     f"predictions for image {image_id} have {found.keypoints.shape[1]} keypoints, "
                     f"but skeleton {self.skeleton.name!r} has {self.skeleton.num_keypoints}"
                 )
-            self.poses.append(_rows(found).to(self.device))
+            self.poses.append(_rows(found, of_found).to(self.device))
         self.image_ids.append(torch.tensor(list(image_ids), dtype=torch.int64, device=self.device))
         self.num_poses.append(torch.tensor([len(found) for found in poses], dtype=torch.int64, device=self.device))
 
     def compute(self) -> dict[str, Tensor]:
         """The figures by name, in the order of reports."""
-        predictions, dropped = self._predictions()
+        predictions, dropped = self._rows_by_image()
         self.num_dropped = sum(dropped.values())
         if dropped:
             log.warning(
                 "dropped %d predictions with values that are not finite, in images %s", self.num_dropped, list(dropped)
             )
         people = {image_id: self._people[image_id] for image_id in predictions}
-        found = {image_id: _detections(rows) for image_id, rows in predictions.items()}
-        figures = self._figures(people, found)
-        return {name: torch.tensor(figure, device=self.device) for name, figure in figures.items()}
+        dtype = dim_zero_cat(self.poses).dtype
+        figures = self._figures(people, predictions)
+        return {name: torch.tensor(figure, dtype=dtype, device=self.device) for name, figure in figures.items()}
 
     def _figures(
-        self, people: Mapping[int, Sequence[Annotation]], found: Mapping[int, Sequence[Annotation]]
+        self, people: Mapping[int, Sequence[Annotation]], found: Mapping[int, Float[np.ndarray, "_ D"]]
     ) -> dict[str, float]:
         """The figures of some images by name, in the order of reports."""
-        return evaluate_keypoints(
+        return self.evaluate_keypoints(
             people, found, oks_sigmas=self.skeleton.oks_sigmas, max_detections=self.max_detections
         )
 
@@ -156,90 +171,59 @@ class CocoKeypointAP(Metric):
             for row in rows
         ]
 
+    def matches(self) -> list[ImageMatch]:
+        """Whom the predictions of every image found; call it on every rank."""
+        with self.sync_context(dist_sync_fn=self.dist_sync_fn):
+            predictions, _ = self._predictions()
+        match = partial(match_image, oks_sigmas=self.skeleton.oks_sigmas, max_detections=self.max_detections)
+        return [match(image_id, self._people[image_id], rows) for image_id, rows in predictions.items()]
+
+    def average_precision(self, image_ids: Iterable[int]) -> float:
+        """AP of some of the images seen; call it on every rank."""
+        with self.sync_context(dist_sync_fn=self.dist_sync_fn):
+            predictions, _ = self._rows_by_image()
+        found = {image_id: predictions[image_id] for image_id in image_ids}
+        return self._figures({image_id: self._people[image_id] for image_id in found}, found)["AP"]
+
+    def image_scores(self) -> list[ImageScore]:
+        """How well the people of each image were found, worst first; call it on every rank."""
+        return worst_first(self.matches())
+
     def _predictions(self) -> tuple[dict[int, Float[np.ndarray, "_ D"]], dict[int, int]]:
-        """Finite rows by image id, and how many were not finite in the images that had any."""
-        image_ids = dim_zero_cat(self.image_ids).tolist()
-        ends = np.cumsum(dim_zero_cat(self.num_poses).cpu().numpy())
+        """Finite rows (score, x0, y0, s0, x1, ...) by image id, and how many were not finite in images that had any."""
+        rows, dropped = self._rows_by_image()
+        return {image_id: of_image[:, :-1] for image_id, of_image in rows.items()}, dropped
+
+    def _rows_by_image(self) -> tuple[dict[int, Float[np.ndarray, "_ D"]], dict[int, int]]:
+        """As ``_predictions``, with the area of each person as the last column."""
+        image_ids, counts = dim_zero_cat(self.image_ids).tolist(), dim_zero_cat(self.num_poses).cpu().numpy()
         rows = dim_zero_cat(self.poses).cpu().double().numpy()
+        finite = np.isfinite(rows[:, :-1]).all(axis=1)
+        num_finite = np.bincount(np.repeat(np.arange(len(counts)), counts)[finite], minlength=len(counts))
+        by_image = np.split(_with_areas(rows[finite]), np.cumsum(num_finite))[:-1]
         predictions: dict[int, np.ndarray] = {}
         dropped = {}
-        for image_id, of_image in zip(image_ids, np.split(rows, ends)[:-1], strict=True):
+        for image_id, of_image, lost in zip(image_ids, by_image, (counts - num_finite).tolist(), strict=True):
             if image_id in predictions:
                 continue
-            finite = np.isfinite(of_image).all(axis=1)
-            predictions[image_id] = of_image[finite]
-            if not finite.all():
-                dropped[image_id] = int((~finite).sum())
+            predictions[image_id] = of_image
+            if lost:
+                dropped[image_id] = lost
         return predictions, dropped
 
 
-def evaluate_keypoints(
-    people: Mapping[int, Sequence[Annotation]],
-    found: Mapping[int, Sequence[Annotation]],
-    *,
-    oks_sigmas: Sequence[float],
-    max_detections: int,
-) -> dict[str, float]:
-    """COCO's ten figures in float64.
-
-    Args:
-        people: Ground truth by image id: ``keypoints`` (x, y, visibility, ...), ``bbox`` (x, y, width, height),
-            ``area``, ``iscrowd``, ``num_keypoints``.
-        found: Predictions of the same images: ``keypoints`` (x, y, score, ...), ``score``, ``area``.
-        oks_sigmas: One per keypoint.
-        max_detections: Only so many predictions per image count, the best.
-    """
-    # pycocotools reports on stdout and has no switch for it
-    with contextlib.redirect_stdout(io.StringIO()):
-        evaluator = COCOeval(_coco(people), _coco(found), "keypoints")
-        evaluator.params.imgIds = sorted(people)
-        evaluator.params.kpt_oks_sigmas = np.asarray(oks_sigmas, dtype=np.float64)
-        evaluator.params.maxDets = [max_detections]
-        evaluator.evaluate()
-        evaluator.accumulate()
-    return {name: _mean_of(evaluator, *figure) for name, figure in _FIGURES.items()}
-
-
-def _mean_of(evaluator: COCOeval, is_precision: bool, threshold: float | None, area: str) -> float:
-    """What COCOeval.summarize prints; that one knows no other limit than 20 detections."""
-    params = evaluator.params
-    # dimensions: OKS thresholds, [recall thresholds,] categories, area ranges, limits of detections
-    values = evaluator.eval["precision" if is_precision else "recall"][..., params.areaRngLbl.index(area), 0]
-    if threshold is not None:
-        values = values[params.iouThrs == threshold]
-    values = values[values > -1]
-    return float(values.mean()) if values.size else -1.0
-
-
-def _coco(annotations: Mapping[int, Sequence[Annotation]]) -> COCO:
-    """An index of copies: pycocotools writes into them, and needs ids that are not 0 to tell found from missed."""
-    coco = COCO()
-    in_order = [(image_id, annotation) for image_id, of_image in annotations.items() for annotation in of_image]
-    coco.dataset = {
-        "images": [{"id": image_id} for image_id in annotations],
-        "categories": [{"id": 1}],
-        "annotations": [
-            annotation | {"id": number, "image_id": image_id, "category_id": 1}
-            for number, (image_id, annotation) in enumerate(in_order, start=1)
-        ],
-    }
-    coco.createIndex()
-    return coco
-
-
-def _rows(poses: Poses) -> Float[Tensor, "N D"]:
-    """(score, x0, y0, s0, x1, ...) of every person, D = 1 + 3 K."""
+def _rows(poses: Poses, areas: Float[Tensor, " N"]) -> Float[Tensor, "N D"]:
+    """(score, x0, y0, s0, x1, ..., area) of every person, D = 2 + 3 K, in single precision at least."""
     keypoints = torch.cat([poses.keypoints, poses.keypoint_scores[..., None]], dim=-1)
-    return torch.cat([poses.scores[:, None], keypoints.flatten(1)], dim=-1).detach().float()
+    rows = torch.cat([poses.scores[:, None], keypoints.flatten(1), areas[:, None]], dim=-1).detach()
+    return rows.to(torch.promote_types(rows.dtype, torch.float32))
 
 
-def _detections(rows: Float[np.ndarray, "N D"]) -> list[Annotation]:
-    """Predictions for pycocotools; their area is that of the box around all keypoints, as in its ``loadRes``."""
-    x, y = rows[:, 1::3], rows[:, 2::3]
-    areas = np.ptp(x, axis=1) * np.ptp(y, axis=1)
-    return [
-        {"keypoints": row[1:], "score": row[0], "area": area} for row, area in zip(rows, areas.tolist(), strict=True)
-    ]
+def _with_areas(rows: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N D"]:
+    """Puts the extent of all keypoints where no area was given, as pycocotools' ``loadRes`` does."""
+    extents = np.ptp(rows[:, 1:-1:3], axis=1) * np.ptp(rows[:, 2:-1:3], axis=1)
+    areas = np.where(np.isnan(rows[:, -1]), extents, rows[:, -1])
+    return np.column_stack([rows[:, :-1], areas])
 
 
 def _people_by_image(
@@ -264,7 +248,7 @@ def _people_by_image(
             {
                 "keypoints": keypoints,
                 "bbox": annotation["bbox"],
-                "area": annotation["area"] if area_of_box is None else area_of_box * width * height,
+                "area": annotation["area"] if area_of_box is None else width * height * area_of_box,
                 "iscrowd": annotation.get("iscrowd", 0),
                 "num_keypoints": annotation.get("num_keypoints", int((keypoints[2::3] > 0).sum())),
             }

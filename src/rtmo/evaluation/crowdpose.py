@@ -6,8 +6,12 @@ Agrees with the official tool in every figure, but for groups without anybody to
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float
+
 from rtmo.errors import InputError
-from rtmo.evaluation.coco import Annotation, CocoKeypointAP
+from rtmo.evaluation.average_precision import Annotation
+from rtmo.evaluation.coco import CocoKeypointAP
 from rtmo.skeletons import KeypointSet
 
 _FIGURES = ("AP", "AP50", "AP75", "AR", "AR50", "AR75")
@@ -24,6 +28,7 @@ class CrowdPoseAP(CocoKeypointAP):
         ground_truth: As for ``CocoKeypointAP``, each image with its ``crowdIndex``.
         skeleton: Gives the number of keypoints and the OKS sigmas.
         max_detections: Only so many predictions per image count, the best.
+        backend: As for ``CocoKeypointAP``.
 
     Raises:
         InputError: If an image has no ``crowdIndex``; and as ``CocoKeypointAP``.
@@ -31,24 +36,29 @@ class CrowdPoseAP(CocoKeypointAP):
 
     area_of_box = 0.53
 
-    def __init__(self, *, ground_truth: Mapping[str, Any], skeleton: KeypointSet, max_detections: int = 20) -> None:
-        super().__init__(ground_truth=ground_truth, skeleton=skeleton, max_detections=max_detections)
-        self._crowd_index: dict[int, float] = {}
+    def __init__(
+        self,
+        *,
+        ground_truth: Mapping[str, Any],
+        skeleton: KeypointSet,
+        max_detections: int = 20,
+        backend: str = "numpy",
+    ) -> None:
+        super().__init__(ground_truth=ground_truth, skeleton=skeleton, max_detections=max_detections, backend=backend)
         for image in ground_truth["images"]:
             if "crowdIndex" not in image:
                 raise InputError(
                     f"ground truth image {image['id']} has no 'crowdIndex', by which CrowdPose's figures are grouped; "
                     "evaluate on CrowdPose's own annotations, or take metric=coco"
                 )
-            self._crowd_index[image["id"]] = image["crowdIndex"]
 
     def _figures(
-        self, people: Mapping[int, Sequence[Annotation]], found: Mapping[int, Sequence[Annotation]]
+        self, people: Mapping[int, Sequence[Annotation]], found: Mapping[int, Float[np.ndarray, "_ D"]]
     ) -> dict[str, float]:
         of_all = super()._figures(people, found)
         figures = {name: of_all[name] for name in _FIGURES}
         for group, lowest, end in _GROUPS:
-            images = [image_id for image_id in people if lowest <= self._crowd_index[image_id] < end]
+            images = [image_id for image_id in people if lowest <= self.crowd_index[image_id] < end]
             part = super()._figures({i: people[i] for i in images}, {i: found[i] for i in images})
             figures[f"AP_{group}"] = part["AP"]
         return figures

@@ -117,8 +117,8 @@ class Criterion(nn.Module):
 
         Returns:
             ``loss``, the sum of all ``loss_*``, weights included; then, for display, ``num_positives`` and the mean
-            OKS of the positives, ``pose_oks`` by the classifier's keypoints and ``proxy_oks`` by the proxy's. Without
-            positives all but ``loss_cls`` are 0.
+            OKS of the positives, ``pose_oks`` by the classifier's keypoints and ``proxy_oks`` by the proxy's, and
+            their mean ``pred_sigma``, if it is learned. Without positives all but ``loss_cls`` are 0.
 
         Raises:
             ValueError: If the outputs come without proxy offsets.
@@ -152,12 +152,14 @@ class Criterion(nn.Module):
         total = torch.stack(list(losses.values())).sum()
         if codes is not None:
             losses[self.coordinate_loss.name] = losses.pop("coordinate")
+        sigmas = None if codes is None else codes.pred_sigmas
         return {
             "loss": total,
             **{f"loss_{name}": value for name, value in losses.items()},
             "num_positives": num_positives,
             "pose_oks": pose_oks.sum() / num_positives.clamp(min=1),
             "proxy_oks": positives.proxy_oks.sum() / num_positives.clamp(min=1),
+            **({} if sigmas is None else {"pred_sigma": sigmas.detach().sum() / max(1, sigmas.numel())}),
         }
 
     def check_decoding(self, dcc: object | None) -> None:

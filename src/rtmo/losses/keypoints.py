@@ -72,10 +72,7 @@ class MLELoss:
         Raises:
             ValueError: If the spread is learned and the codes come without ``pred_sigmas``.
         """
-        if self.sigma is None:
-            sigmas = _learned_spread(codes)
-        else:
-            sigmas = torch.full_like(codes.keypoints[..., 0], self.sigma)
+        sigmas = _learned_spread(codes) if self.sigma is None else torch.full_like(codes.keypoints[..., 0], self.sigma)
         size = area.sqrt().clamp(min=_MIN_SIZE)
         code_x = laplace_code(codes.bins_x, keypoints[..., 0], size, sigmas)
         code_y = laplace_code(codes.bins_y, keypoints[..., 1], size, sigmas)
@@ -102,9 +99,7 @@ class KLDLoss:
 
     def __init__(self, *, sigma: Sequence[float] | None = (2.45, 2.83)) -> None:
         if sigma is not None and (len(sigma) != 2 or min(sigma) <= 0):
-            raise ValueError(
-                f"sigma must be two positive numbers of bins (x, y), or null: learned; got {sigma}"
-            )
+            raise ValueError(f"sigma must be two positive numbers of bins (x, y), or null: learned; got {sigma}")
         self.sigma = None if sigma is None else (sigma[0], sigma[1])
 
     def __call__(

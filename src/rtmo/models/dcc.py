@@ -150,7 +150,8 @@ class DynamicCoordinateClassifier(nn.Module):
         """Agreement of every keypoint with every bin.
 
         With dynamic encoding, the published model maps the code of each bin, ``f . (W c + b)``. The same number is
-        ``(W' f) . c + f . b``: K small products a person instead of one a bin: 4.2 M multiplications in place of 10.9 M.
+        ``(W' f) . c + f . b``: K small products a person instead of one a bin: 4.2 M multiplications in place of
+        10.9 M.
 
         Args:
             positions: Of the bins relative to the prior, px.

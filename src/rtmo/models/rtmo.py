@@ -1,6 +1,7 @@
 """RTMO: one-stage multi-person pose estimation (arXiv:2312.07526, CVPR 2024)."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -163,6 +164,12 @@ class RTMO(nn.Module):
             score_thr: People below are dropped.
             nms_thr: Boxes that overlap a better one by more than this IoU are dropped.
         """
+        found = self.find_people(outputs, score_thr, nms_thr)
+        return found.poses(self.keypoints(outputs, found.images, found.priors, found.bboxes), outputs)
+
+    @torch.no_grad()
+    def find_people(self, outputs: HeadOutputs, score_thr: float, nms_thr: float) -> "FoundPeople":
+        """Which priors are people: scores, boxes, choice of candidates."""
         scores = outputs.cls_logits.float().sigmoid()[..., 0]
         bboxes = decode_bboxes(outputs.bbox_offsets.to(outputs.priors.dtype), outputs.priors, outputs.strides)
         kept = [
@@ -170,33 +177,29 @@ class RTMO(nn.Module):
             for image_bboxes, image_scores in zip(bboxes, scores, strict=True)
         ]
         counts = [len(indices) for indices in kept]
-        image_index = torch.repeat_interleave(torch.arange(len(kept)), torch.tensor(counts)).to(bboxes.device)
-        prior_index = torch.cat(kept)
-        chosen_bboxes = bboxes[image_index, prior_index]
-        keypoints = self._keypoints(outputs, image_index, prior_index, chosen_bboxes)
-        visibility = outputs.visibility_logits[image_index, prior_index].float().sigmoid()
-        height, width = outputs.image_size
-        limits = chosen_bboxes.new_tensor((width, height, width, height))
-        fields = (
-            chosen_bboxes.clamp(min=0).minimum(limits).split(counts),
-            scores[image_index, prior_index].split(counts),
-            keypoints.split(counts),
-            visibility.split(counts),
-        )
-        return [Poses(*image_fields) for image_fields in zip(*fields, strict=True)]
+        images = torch.repeat_interleave(torch.arange(len(kept)), torch.tensor(counts)).to(bboxes.device)
+        priors = torch.cat(kept)
+        return FoundPeople(counts, images, priors, bboxes[images, priors], scores[images, priors])
 
-    def _keypoints(
+    @torch.no_grad()
+    def keypoints(
         self,
         outputs: HeadOutputs,
-        image: Int[Tensor, " N"],
-        prior: Int[Tensor, " N"],
+        images: Int[Tensor, " N"],
+        priors: Int[Tensor, " N"],
         bboxes: Float[Tensor, "N 4"],
     ) -> Float[Tensor, "N K 2"]:
-        """Keypoints of the people found at some priors, px."""
+        """Keypoints of the people at some priors, px of the network input.
+
+        Args:
+            images: Position in the batch of each person's image.
+            priors: Of each person.
+            bboxes: Neither clipped nor padded, px.
+        """
         if self.dcc is not None:
-            return self.dcc(outputs.pose_vectors[image, prior], bboxes, outputs.priors[prior]).keypoints
+            return self.dcc(outputs.pose_vectors[images, priors], bboxes, outputs.priors[priors]).keypoints
         assert outputs.proxy_offsets is not None  # forward sees to it
-        return decode_proxy(outputs.proxy_offsets[image, prior], outputs.priors[prior], outputs.strides[prior])
+        return decode_proxy(outputs.proxy_offsets[images, priors], outputs.priors[priors], outputs.strides[priors])
 
     @property
     def training_only(self) -> tuple[str, ...]:
@@ -219,6 +222,33 @@ class RTMO(nn.Module):
             p.numel() for name, p in self.named_parameters() if name.startswith(self.training_only)
         )
         return counts
+
+
+class FoundPeople(NamedTuple):
+    """The people of a batch, image by image, best first.
+
+    Attributes:
+        counts: How many each image has.
+        images: Position in the batch of each one's image.
+        priors: That found them.
+        bboxes: Corners in px of the network input, not clipped.
+        scores: 0..1.
+    """
+
+    counts: list[int]
+    images: Int[Tensor, " N"]
+    priors: Int[Tensor, " N"]
+    bboxes: Float[Tensor, "N 4"]
+    scores: Float[Tensor, " N"]
+
+    def poses(self, keypoints: Float[Tensor, "N K 2"], outputs: HeadOutputs) -> list[Poses]:
+        """One record an image, boxes clipped, with the visibilities that the head predicts."""
+        height, width = outputs.image_size
+        limits = self.bboxes.new_tensor((width, height, width, height))
+        visibility = outputs.visibility_logits[self.images, self.priors].float().sigmoid()
+        fields = (self.bboxes.clamp(min=0).minimum(limits), self.scores, keypoints, visibility)
+        by_image = zip(*(field.split(self.counts) for field in fields), strict=True)
+        return [Poses(*image_fields) for image_fields in by_image]
 
 
 def choose_candidates(

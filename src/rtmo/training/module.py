@@ -7,16 +7,20 @@ import torch
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from rtmo.evaluation.coco import CocoKeypointAP
 from rtmo.losses.criterion import Criterion
+from rtmo.models.flip_test import flip_test
 from rtmo.models.rtmo import RTMO
 from rtmo.ops.affine import unwarp_poses
 from rtmo.phases import Phases
+from rtmo.training.memory import peak_memory_mib
 from rtmo.training.multiscale import MultiScale, resize_batch
 from rtmo.training.param_groups import make_param_groups
+from rtmo.training.step_times import StepTimes
 from rtmo.types import Batch, Poses
 
 
@@ -37,6 +41,7 @@ class PoseModule(LightningModule):
         channels_last: Whether convolutions run in channels-last layout, faster on CPUs and tensor cores.
         score_thr: People scored below are not reported in validation.
         nms_thr: IoU over which the lower-scored box of two is dropped.
+        flip_test: Whether validation averages with what is found in the mirrored images; see ``models.flip_test``.
 
     Raises:
         ValueError: If a phase of the criterion learns from a classifier that the network has not got.
@@ -57,6 +62,7 @@ class PoseModule(LightningModule):
         channels_last: bool = True,
         score_thr: float = 0.1,
         nms_thr: float = 0.65,
+        flip_test: bool = False,
     ) -> None:
         super().__init__()
         criterion.check_decoding(model.dcc)
@@ -73,6 +79,8 @@ class PoseModule(LightningModule):
         self.multiscale = multiscale
         self.score_thr = score_thr
         self.nms_thr = nms_thr
+        self.flip_test = flip_test
+        self.step_times = StepTimes()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW over the parameter groups, with its rate set before every step."""
@@ -97,7 +105,37 @@ class PoseModule(LightningModule):
         losses = self.criterion(outputs, batch.targets, self.model.dcc, phase, batch.ignore_mask)
         for name, value in losses.items():
             self.log(f"train/{name}", value, prog_bar=name in ("loss", "pose_oks"), batch_size=len(batch))
+        if self.logs_this_step():
+            self.log("train/phase", float("ABC".index(phase)), batch_size=len(batch))
+            self.log("train/positives_per_image", losses["num_positives"] / len(batch), batch_size=len(batch))
         return losses["loss"]
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Logs the L2 norm of all gradients, which Lightning clips afterwards."""
+        if self.logs_this_step():
+            gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
+            self.log("train/grad_norm", get_total_norm(gradients))
+
+    def on_train_epoch_start(self) -> None:
+        self.step_times.resume()
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        self.step_times.batch_arrived()
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Logs what the latest steps cost, on this rank; images are those of all ranks."""
+        self.step_times.batch_ended(len(batch) * self.trainer.world_size)
+        if self.logs_this_step():
+            self.log("train/images_per_second", self.step_times.images_per_second, batch_size=len(batch))
+            self.log("train/data_wait", self.step_times.data_wait, batch_size=len(batch))
+            self.log("train/memory_mib", peak_memory_mib(), batch_size=len(batch))
+
+    def on_validation_end(self) -> None:
+        self.step_times.resume()  # it may come in the middle of an epoch
+
+    def logs_this_step(self) -> bool:
+        """Whether loggers get what is logged now: to compute it for every step would cost time."""
+        return self.trainer._logger_connector.should_update_logs or bool(self.trainer.fast_dev_run)  # type: ignore[attr-defined]
 
     def on_validation_epoch_start(self) -> None:
         """Makes the metrics when the ground truth is known, and empties them.
@@ -117,10 +155,14 @@ class PoseModule(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> list[Poses]:  # type: ignore[override]
         """Poses in px of the original images, which are also what the metric sees."""
-        outputs = self.model(batch.images.float().contiguous(memory_format=self.memory_format))
-        found = self.model.decode(outputs, self.score_thr, self.nms_thr)
+        metric = list(self.metrics.values())[dataloader_idx]
+        images = batch.images.float().contiguous(memory_format=self.memory_format)
+        if self.flip_test:
+            found = flip_test(self.model, images, metric.skeleton.flip_indices, self.score_thr, self.nms_thr)
+        else:
+            found = self.model.decode(self.model(images), self.score_thr, self.nms_thr)
         poses = [unwarp_poses(image_poses, warp) for image_poses, warp in zip(found, batch.warps, strict=True)]
-        list(self.metrics.values())[dataloader_idx].update(batch.image_ids, poses)
+        metric.update(batch.image_ids, poses)
         return poses
 
     def on_validation_epoch_end(self) -> None:

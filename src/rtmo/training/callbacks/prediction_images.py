@@ -1,15 +1,14 @@
 """Pictures of predictions beside the ground truth, on the same validation images throughout the run."""
 
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import Logger
 
 from rtmo.drawing import contact_sheet, prediction_panel, write_image
+from rtmo.training.callbacks.pictures import images_folder, log_picture
 from rtmo.types import Batch, Poses, Sample
 
 _LOOK_AHEAD = 20  # images tried until one shows a person
@@ -74,13 +73,12 @@ class PredictionImages(Callback):
             for image_id, poses in self._found.items()
         ]
         self._sheet = contact_sheet(panels, self.columns)
-        write_image(_folder(trainer) / f"epoch_{trainer.current_epoch:03d}.png", self._sheet)
-        for logger in trainer.loggers:
-            _log(logger, self._sheet[..., ::-1], trainer.global_step)
+        write_image(images_folder(trainer) / f"epoch_{trainer.current_epoch:03d}.png", self._sheet)
+        log_picture(trainer, "val/predictions", self._sheet)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero and self._sheet is not None:
-            write_image(_folder(trainer) / "final.png", self._sheet)
+            write_image(images_folder(trainer) / "final.png", self._sheet)
 
     def _is_due(self, trainer: Trainer) -> bool:
         return trainer.is_global_zero and trainer.state.fn == "fit" and not trainer.sanity_checking
@@ -100,15 +98,3 @@ class PredictionImages(Callback):
             sample = next(with_people, None) or data.val_source.load(indices[0])
             samples[sample.image_id] = sample
         return samples
-
-
-def _folder(trainer: Trainer) -> Path:
-    return Path(trainer.default_root_dir) / "images"
-
-
-def _log(logger: Logger, image_rgb: np.ndarray, step: int) -> None:
-    """Hands the picture to a logger that takes pictures; others, such as CSV, have only files."""
-    if hasattr(logger, "log_image"):
-        logger.log_image("val/predictions", [image_rgb], step=step)
-    elif add_image := getattr(getattr(logger, "experiment", None), "add_image", None):
-        add_image("val/predictions", image_rgb, step, dataformats="HWC")

@@ -1,7 +1,6 @@
 """Progress of a run: one bar on a terminal, plain lines elsewhere, always with losses, AP and images/s."""
 
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -19,14 +18,12 @@ class RunProgress(ProgressBar):
 
     Args:
         line_seconds: Where output is not a terminal (a log file, CI), seconds between two lines.
-        window: Batches over which images/s are averaged.
     """
 
-    def __init__(self, *, line_seconds: float = 10.0, window: int = 20) -> None:
+    def __init__(self, *, line_seconds: float = 10.0) -> None:
         super().__init__()
         self.line_seconds = line_seconds
         self.console = Console()
-        self._recent: deque[tuple[float, int]] = deque(maxlen=window + 1)
         self._bar: Progress | None = None
         self._last_line = 0.0
         self._enabled = True
@@ -43,7 +40,6 @@ class RunProgress(ProgressBar):
 
     def _start(self, total: float) -> None:
         self._last_line = time.monotonic()
-        self._recent.clear()
         if self._enabled and self.console.is_terminal:
             columns = (BarColumn(6), TextColumn("{task.description}"), TimeRemainingColumn(compact=True))
             self._bar = Progress(*columns, console=self.console)
@@ -66,14 +62,9 @@ class RunProgress(ProgressBar):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._start(float(trainer.num_training_batches) * (trainer.max_epochs or 1))
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._recent.clear()
-        self._recent.append((time.monotonic(), 0))
-
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        self._recent.append((time.monotonic(), len(batch)))
         done = trainer.current_epoch * trainer.num_training_batches + batch_idx + 1
         self._show(lambda: self._training_text(trainer, pl_module, batch_idx), done)
 
@@ -118,8 +109,5 @@ class RunProgress(ProgressBar):
         parts = [f"epoch {epoch + 1}/{epochs} {phase} {batch_idx + 1}/{int(trainer.num_training_batches)}"]
         metrics = self.get_metrics(trainer, pl_module)
         parts += [f"{name.rpartition('/')[2]} {value:.3g}" for name, value in metrics.items() if name != "v_num"]
-        if len(self._recent) > 1:
-            seconds = self._recent[-1][0] - self._recent[0][0]
-            images = sum(count for _, count in list(self._recent)[1:])
-            parts.append(f"{images / max(seconds, 1e-9):.1f} images/s")
+        parts.append(f"{pl_module.step_times.images_per_second:.1f} images/s")
         return " ".join(parts)

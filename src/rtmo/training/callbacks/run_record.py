@@ -38,7 +38,8 @@ class RunRecord(Callback):
         folder = Path(trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False, allow_unicode=True))
-        record = {"overrides": self.overrides, **environment(), "device": str(trainer.strategy.root_device)}
+        devices = {"device": str(trainer.strategy.root_device), "world_size": trainer.world_size}
+        record = {"overrides": self.overrides, **environment(), **devices}
         (folder / "environment.json").write_text(json.dumps(record, indent=2) + "\n")
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:

@@ -1,0 +1,123 @@
+"""Scores predictions of anybody: ``python -m rtmo.evaluate results=FILE annotations=FILE metric=coco``."""
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from rtmo.data.coco_json import check_content, pack_people, read_coco, write_json
+from rtmo.data.coco_results import read_results
+from rtmo.data.named_joints import named_keypoint_set
+from rtmo.errors import InputError
+from rtmo.evaluation.analysis import analyse
+from rtmo.evaluation.coco import CocoKeypointAP
+from rtmo.evaluation.crowdpose import CrowdPoseAP
+from rtmo.skeletons import CROWDPOSE14, KeypointSet, keypoint_set
+from rtmo.targets import build, locate
+from rtmo.train import print_errors, print_scores
+
+log = logging.getLogger(__name__)
+
+
+def evaluate_results(cfg: Mapping[str, Any]) -> dict[str, float]:
+    """Scores a file in COCO's result format against one of annotations; writes ``summary.json`` and ``analysis.json``.
+
+    Args:
+        cfg: As ``rtmo.config.validate`` returns it.
+
+    Returns:
+        The figures of the metric, in double precision.
+
+    Raises:
+        InputError: If a file cannot be used, or they do not fit each other or the metric.
+    """
+    started = time.monotonic()
+    results, annotations = Path(cfg["results"]), Path(cfg["annotations"])
+    skeleton, ground_truth = read_ground_truth(annotations, default_skeleton(cfg))
+    metric: CocoKeypointAP = build(cfg["metric"], "metric", skeleton, ground_truth=ground_truth)
+    image_ids = [image["id"] for image in ground_truth["images"]]
+    found = read_results(
+        results,
+        image_ids=image_ids,
+        category_ids=[category["id"] for category in ground_truth["categories"]],
+        num_keypoints=skeleton.num_keypoints,
+    )
+    metric.update(image_ids, found.poses, found.areas)
+    scores = {name: float(value) for name, value in metric.compute().items()}
+    folder = Path(cfg["paths"]["output_dir"])
+    summary = {
+        "results": str(results),
+        "annotations": str(annotations),
+        "skeleton": skeleton.name,
+        "images": len(image_ids),
+        "predictions": sum(map(len, found.poses)),
+        "metrics": scores,
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    analysis = analyse(metric)
+    write_json(folder / "analysis.json", analysis, label="paths.output_dir", indent=2)
+    write_json(folder / "summary.json", summary, label="paths.output_dir", indent=2)
+    console = Console(highlight=False, soft_wrap=True)
+    print_errors(console, analysis)
+    print_scores(console, scores, f"{results}, {len(image_ids)} images", folder)
+    return scores
+
+
+def default_skeleton(cfg: Mapping[str, Any]) -> KeypointSet | None:
+    """The skeleton asked for, else the one that the metric is defined for, else None."""
+    if cfg["skeleton"] is not None:
+        return keypoint_set(cfg["skeleton"])
+    return CROWDPOSE14 if locate(cfg["metric"]["_target_"], "metric") is CrowdPoseAP else None
+
+
+def read_ground_truth(file: Path, chosen: KeypointSet | None) -> tuple[KeypointSet, dict[str, Any]]:
+    """The joints that a file's annotations have, in their order, and its people in COCO's format.
+
+    Args:
+        chosen: Gives names and sigmas. Without it they follow from the names that the file's categories list.
+
+    Raises:
+        InputError: If the file cannot be used, or has other joints than those chosen.
+    """
+    if not file.is_file():
+        raise InputError(f"annotations={file}: no such file")
+    content = read_coco(file, image_dir=file.parent).content
+    check_content(file, content)
+    skeleton = joints_of(file, content["categories"], chosen)
+    categories = [each for each in content["categories"] if each.get("keypoints")] or content["categories"]
+    joints = {category["id"]: skeleton.joints for category in categories}
+    people = [annotation for annotation in content["annotations"] if annotation["category_id"] in joints]
+    pack_people(file, people, joints, skeleton)  # says what is wrong with them, if anything is
+    return skeleton, {"images": content["images"], "categories": categories, "annotations": people}
+
+
+def joints_of(file: Path, categories: list[dict[str, Any]], chosen: KeypointSet | None) -> KeypointSet:
+    """The keypoint set of the categories, in their order of joints.
+
+    Raises:
+        InputError: If it cannot be told, or is not the chosen one.
+    """
+    orders = {tuple(category["keypoints"]) for category in categories if category.get("keypoints")}
+    if len(orders) > 1:
+        raise InputError(f"{file}: its categories have different joints; score each category on its own")
+    if not orders:
+        if chosen is None:
+            raise InputError(f"{file}: no category lists its joints under 'keypoints'; say skeleton=..., what they are")
+        return chosen
+    (order,) = orders
+    if chosen is None:
+        chosen, summary = named_keypoint_set({"categories": categories}, file.stem, str(file))
+        log.info("%s: %s", file, summary)
+    if set(order) == set(chosen.joints):
+        sigmas = tuple(chosen.oks_sigmas[chosen.joints.index(joint)] for joint in order)
+        return replace(chosen, joints=order, oks_sigmas=sigmas)
+    if len(order) != chosen.num_keypoints:
+        raise InputError(
+            f"skeleton={chosen.name}: has {chosen.num_keypoints} joints, but {file} lists {len(order)}: {list(order)}; "
+            "choose the skeleton of these annotations"
+        )
+    return chosen  # the same joints by other names, such as CrowdPose's head

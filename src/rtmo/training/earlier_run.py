@@ -1,0 +1,105 @@
+"""The run that a folder holds already: is it the same, is it finished, and where does it go on?"""
+
+import csv
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from lightning.pytorch.loggers import CSVLogger
+
+from rtmo.errors import InputError
+
+PLACES = ("paths", "ckpt_path")  # keys that say where things are, not what is computed
+SHOWN = 3  # differences in a message
+
+log = logging.getLogger(__name__)
+
+
+def continue_run(config: dict[str, Any]) -> dict[str, float] | None:
+    """Has a run go on that its folder holds already, by setting ``ckpt_path``.
+
+    Args:
+        config: Resolved, of the run about to start.
+
+    Returns:
+        The metrics of that run if it is finished; else None.
+
+    Raises:
+        InputError: If it is another run.
+    """
+    folder = Path(config["paths"]["output_dir"])
+    summary, checkpoint = folder / "summary.json", folder / "checkpoints" / "last.ckpt"
+    if not summary.is_file() and not checkpoint.is_file():
+        return None
+    check_same(folder, config)
+    if summary.is_file():
+        log.info("%s: the run is finished, and is not done again", folder)
+        return json.loads(summary.read_text())["metrics"]
+    log.info("%s: the run was stopped, and goes on from checkpoints/%s", folder, checkpoint.name)
+    config["ckpt_path"] = str(checkpoint)
+    return None
+
+
+def check_same(folder: Path, config: Mapping[str, Any]) -> None:
+    """Refuses a folder of a run that is not the one about to start.
+
+    Paths do not count, wherever the config names them: folders may be moved.
+
+    Raises:
+        InputError: If so. Names the keys that differ.
+    """
+    file = folder / "config.yaml"
+    there = _settings(yaml.safe_load(file.read_text())) if file.is_file() else {}
+    here = _settings(config)
+    keys = [key for key in {**there, **here} if there.get(key) != here.get(key)]
+    if keys:
+        shown = ", ".join(
+            f"{key} ({there.get(key, 'missing')} there, {here.get(key, 'missing')} now)" for key in keys[:SHOWN]
+        )
+        more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
+        raise InputError(
+            f"{folder}: holds a run with other options: {shown}{more}; give the sweep a new folder with "
+            "hydra.sweep.dir=..., or delete this one"
+        )
+
+
+def keep_rows(logger: CSVLogger, before_step: int) -> None:
+    """Has ``metrics.csv`` go on after the rows of earlier steps; Lightning would begin it anew.
+
+    Args:
+        before_step: The step at which the run goes on. What was logged from there on, it will log again.
+    """
+    file = Path(logger.log_dir) / "metrics.csv"
+    if not file.is_file():
+        return
+    with file.open(newline="") as lines:
+        rows = [row for row in csv.DictReader(lines) if row["step"] and int(row["step"]) < before_step]
+    writer = logger.experiment  # which deletes the file
+    writer.metrics.extend({name: value for name, value in row.items() if value} for row in rows)
+    writer.save()
+
+
+def _settings(config: Mapping[str, Any]) -> dict[str, str]:
+    """Every value of a config by its dotted key, written so that NaN equals itself; paths by their names."""
+    places = sorted(config["paths"].items(), key=lambda item: -len(item[1]))  # a folder before the one it is in
+    rest = {key: value for key, value in config.items() if key not in PLACES}
+    return {key: repr(_without(places, value)) for key, value in _leaves(rest, "")}
+
+
+def _leaves(node: Any, key: str) -> Iterator[tuple[str, Any]]:
+    if node and isinstance(node, Mapping | list):
+        for name, value in node.items() if isinstance(node, Mapping) else enumerate(node):
+            yield from _leaves(value, f"{key}.{name}" if key else str(name))
+    else:
+        yield key, node
+
+
+def _without(places: list[tuple[str, str]], value: Any) -> Any:
+    if isinstance(value, str):
+        for name, place in places:
+            if value == place or value.startswith(f"{place}/"):
+                return f"${{paths.{name}}}{value[len(place) :]}"
+    return value

@@ -1,0 +1,103 @@
+"""Every row of an ablation differs from the published configuration in what its name says and in nothing else."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+import yaml
+
+from rtmo.config import compose, conf_dir, validate
+from rtmo.errors import InputError
+from rtmo.train import KEYS
+
+KLD = "rtmo.losses.keypoints.KLDLoss"
+# What changes in the published RTMO-s on COCO. Rows without a difference name the published choice itself.
+DIFFERENCES: dict[str, dict[str, Any]] = {
+    "regression": {
+        "model.decoding": "regression",
+        **dict.fromkeys(("lr_factors.dcc", "module.lr_factors.dcc.")),
+        **{f"criterion.phases.{phase}.proxy_target": "gt" for phase in "BC"},
+        **{f"criterion.phases.{phase}.score_oks": "proxy" for phase in "BC"},
+    },
+    "cc_static": {"model.decoding": "cc_static"},
+    "cc_dba": {"model.decoding": "cc_dba"},
+    "dcc": {},
+    "mle": {"criterion.coordinate_loss.sigma": None},
+    "mle_fixed_spread": {"criterion.coordinate_loss.sigma": 0.05},
+    "kld": {"criterion.coordinate_loss._target_": KLD, "criterion.coordinate_loss.sigma": [2.45, 2.83]},
+    "kld_learned_spread": {"criterion.coordinate_loss._target_": KLD, "criterion.coordinate_loss.sigma": None},
+    "p4_p5": {},
+    "p3_p4_p5": {"model.strides": [8, 16, 32]},
+    "proxy_one_stage": {f"criterion.phases.{phase}.proxy_target": "gt" for phase in "BC"},
+    "proxy_two_stage": {},
+    "assign_oks": {"criterion.assigner.iou_weight": 0.0},
+    "assign_iou": {"criterion.assigner.oks_weight": 0.0, "criterion.assigner.dynamic_k_indicator": "iou"},
+    "assign_both": {},
+    "mle_weight_1": {},
+    "mle_weight_1e-2": {"criterion.phases.A.coordinate_weight": 0.01},
+    "mle_weight_1e-3": {"criterion.phases.A.coordinate_weight": 0.001},
+    "mosaic_centered": {f"{node}.main.affine.centered": True for node in ("augment", "data.augment")},
+    "no_mosaic": {f"{node}.main.mosaic": None for node in ("augment", "data.augment")},
+    "no_mixup": {f"{node}.main.mixup": None for node in ("augment", "data.augment")},
+    "no_ema": {"callbacks.ema": None},
+}
+
+
+def leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    if not isinstance(node, Mapping):
+        yield key, node
+        return
+    for name, value in node.items():
+        yield from leaves(value, f"{key}.{name}".lstrip("."))
+
+
+def checked(*overrides: str) -> dict[str, Any]:
+    return validate(compose("train", ["paths.output_dir=out", *overrides]), "train", KEYS)
+
+
+@pytest.fixture(scope="module")
+def published() -> dict[str, Any]:
+    return dict(leaves(checked("model=rtmo_s", "data=coco")))
+
+
+def test_every_file_has_its_row():
+    assert sorted(file.stem for file in (conf_dir() / "ablation").glob("*.yaml")) == sorted(DIFFERENCES)
+
+
+@pytest.mark.parametrize("row", DIFFERENCES)
+def test_a_row_differs_from_the_published_configuration_in_what_it_names(row, published):
+    changed = dict(leaves(checked("model=rtmo_s", "data=coco", f"ablation={row}")))
+    different = {key: value for key, value in changed.items() if key not in published or published[key] != value}
+    assert different == DIFFERENCES[row]
+    gone = published.keys() - changed.keys()
+    assert all(any(key.startswith(f"{node}.") for node in different) for key in gone)
+
+
+def test_rows_combine():
+    changed = dict(leaves(checked("model=rtmo_n", "data=synthetic", "ablation=[kld,p4_p5,no_ema]")))
+    assert changed["criterion.coordinate_loss._target_"] == KLD
+    assert changed["model.strides"] == [16, 32]
+    assert changed["callbacks.ema"] is None
+
+
+def test_the_static_range_follows_the_image():
+    assert (
+        checked("model=rtmo_n", "data=synthetic", "image_size=[192,256]", "ablation=cc_static")["model"]["static_range"]
+        == 256
+    )
+
+
+def test_the_centre_of_a_mosaic_is_refused_where_there_is_none():
+    with pytest.raises(InputError, match=r"augment\.main\.affine\.centered: LightAffine has no such argument"):
+        checked("model=rtmo_n", "data=synthetic", "ablation=mosaic_centered")
+
+
+@pytest.mark.parametrize("sweep", sorted(file.stem for file in (conf_dir() / "sweep").glob("*.yaml")))
+def test_a_sweep_names_its_metric_and_every_value_it_sweeps_exists(sweep):
+    assert checked("model=rtmo_n", "data=synthetic", f"sweep={sweep}")["optimized_metric"] == "val/AP"
+    params = yaml.safe_load((conf_dir() / "sweep" / f"{sweep}.yaml").read_text())["hydra"]["sweeper"]["params"]
+    for group in params.keys() & {"ablation", "model"}:
+        names = [name for name in params[group].split(",") if name != "[]"]
+        assert len(names) > 1
+        for name in names:
+            assert (conf_dir() / group / f"{name}.yaml").is_file()

@@ -1,0 +1,48 @@
+"""Every ablation row trains twenty steps and is scored, on drawn people and on photographs."""
+
+import csv
+import json
+
+import pytest
+
+from rtmo.config import compose, conf_dir, validate
+from rtmo.evaluate import KEYS as EVALUATE_KEYS
+from rtmo.evaluate import evaluate, take_from_checkpoint
+from rtmo.train import KEYS, train
+
+pytestmark = pytest.mark.slow
+
+ROWS = sorted(file.stem for file in (conf_dir() / "ablation").glob("*.yaml"))
+SMALL = (
+    *("model=rtmo_n", "model.hidden_dim=32", "model.ffn_dim=64", "model.dcc_dim=16", "model.attention_dim=16"),
+    *("recipe=fast", "augment=mosaic", "image_size=[64,64]", "data.batch_size=2", "data.num_workers=0", "trainer=cpu"),
+    *("trainer.max_epochs=4", "trainer.limit_train_batches=5", "trainer.num_sanity_val_steps=0"),
+    *("trainer.log_every_n_steps=1", "callbacks.images=null"),
+)
+
+
+@pytest.fixture(params=["synthetic", "coco"])
+def data(request, shared_dir):
+    """Overrides that name the data set."""
+    if request.param == "coco":
+        return ["data=coco", f"paths.data_dir={shared_dir / 'data'}", "trainer.limit_val_batches=2"]
+    return ["data=synthetic", "data.train.num_images=10", "data.val.num_images=4"]
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_row_trains_and_is_scored(row, data, tmp_path):
+    cfg = compose("train", [*SMALL, *data, f"ablation={row}", f"paths.output_dir={tmp_path}"])
+    train(validate(cfg, "train", KEYS))
+    with (tmp_path / "metrics.csv").open() as lines:
+        losses = [float(line["train/loss"]) for line in csv.DictReader(lines) if line["train/loss"]]
+    assert len(losses) == 20
+    assert all(abs(loss) < 1e4 for loss in losses)
+
+    limits = [] if "data=synthetic" in data else ["trainer.limit_val_batches=2"]
+    options = ["trainer=cpu", "num_workers=0", "batch_size=2", "score_thr=0.0", *limits]
+    places = [f"checkpoint={tmp_path / 'checkpoints' / 'last.ckpt'}", f"paths.output_dir={tmp_path / 'score'}"]
+    cfg = compose("evaluate", [*options, *places])
+    take_from_checkpoint(cfg)
+    scores = evaluate(validate(cfg, "evaluate", EVALUATE_KEYS))
+    assert 0 <= scores["AP"] <= 1
+    assert json.loads((tmp_path / "score" / "summary.json").read_text())["predictions"] > 0

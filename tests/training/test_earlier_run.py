@@ -1,0 +1,95 @@
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from lightning.pytorch.loggers import CSVLogger
+
+from rtmo.errors import InputError
+from rtmo.training.earlier_run import continue_run, keep_rows
+
+
+def config(folder: Path, **changed) -> dict:
+    paths = {"output_dir": str(folder), "outputs_dir": str(folder.parent), "data_dir": "data"}
+    best = {"dirpath": f"{folder}/checkpoints", "mode": "max"}
+    lists = {"image_size": [64, 64], "segments": [{"until": 0.5, "shape": "cosine"}, {"until": 1.0, "shape": "flat"}]}
+    values = {"seed": 0, "rate": float("nan"), "images": "data/coco/train2017", "best": best, **lists, **changed}
+    return {**values, "paths": paths, "ckpt_path": None}
+
+
+def leave_run(folder: Path, *, finished: bool, **changed) -> None:
+    """What the run of a config leaves in its folder."""
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "checkpoints" / "last.ckpt").touch()
+    (folder / "config.yaml").write_text(yaml.safe_dump(config(folder, **changed)))
+    if finished:
+        (folder / "summary.json").write_text(json.dumps({"metrics": {"val/AP": 0.25}}))
+
+
+def test_a_new_folder_starts_a_new_run(tmp_path):
+    cfg = config(tmp_path)
+    (tmp_path / "config.yaml").write_text("seed: 7")  # of a run that was stopped before its first checkpoint
+    assert continue_run(cfg) is None
+    assert cfg["ckpt_path"] is None
+
+
+def test_a_stopped_run_goes_on(tmp_path):
+    leave_run(tmp_path / "run", finished=False)
+    cfg = config(tmp_path / "run")
+    assert continue_run(cfg) is None
+    assert cfg["ckpt_path"] == str(tmp_path / "run" / "checkpoints" / "last.ckpt")
+    (tmp_path / "run" / "config.yaml").write_text(yaml.safe_dump(cfg))
+    assert continue_run(config(tmp_path / "run")) is None  # nor is what it went on from another config
+
+
+def test_a_finished_run_gives_its_metrics_wherever_it_is_now(tmp_path):
+    leave_run(tmp_path / "run", finished=True)
+    (tmp_path / "run").rename(tmp_path / "moved")
+    cfg = config(tmp_path / "moved")
+    cfg["paths"]["data_dir"], cfg["images"] = "/mnt/data", "/mnt/data/coco/train2017"
+    assert continue_run(cfg) == {"val/AP": 0.25}
+    assert cfg["ckpt_path"] is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"seed": 1}, r"run: holds a run with other options: seed \(0 there, 1 now\); give the sweep a new folder"),
+        ({"rate": 0.1}, r"rate \(nan there, 0.1 now\)"),
+        ({"more": None}, r"more \(missing there, None now\)"),
+        ({"image_size": [64, 96]}, r"image_size.1 \(64 there, 96 now\)"),
+        ({"images": "other/coco/train2017"}, r"images \('\$\{paths.data_dir\}/coco/train2017' there, 'other/"),
+        ({"a": 1, "b": 2, "c": 3, "d": 4, "e": 5}, r"a \(.*, b \(.*, c \([^,]*, 3 now\) and 2 more;"),
+    ],
+)
+@pytest.mark.parametrize("finished", [True, False])
+def test_another_run_is_refused(tmp_path, finished, changed, message):
+    leave_run(tmp_path / "run", finished=finished)
+    with pytest.raises(InputError, match=message):
+        continue_run(config(tmp_path / "run", **changed))
+
+
+@pytest.mark.filterwarnings("ignore:Experiment logs directory:UserWarning")
+def test_rows_of_earlier_steps_are_kept(tmp_path):
+    def logger() -> CSVLogger:
+        return CSVLogger(tmp_path, name="", version="")
+
+    first = logger()
+    for step in range(4):
+        first.log_metrics({"loss": 1.0 - step / 10}, step)
+        first.save()
+    with (tmp_path / "metrics.csv").open("a") as file:
+        file.write("0.")  # it was stopped while writing
+    again = logger()
+    keep_rows(again, 2)
+    again.log_metrics({"loss": 0.5, "val/AP": 0.1}, 2)
+    again.save()
+    with (tmp_path / "metrics.csv").open() as lines:
+        rows = [(int(row["step"]), row["loss"], row["val/AP"]) for row in csv.DictReader(lines)]
+    assert rows == [(0, "1.0", ""), (1, "0.9", ""), (2, "0.5", "0.1")]
+
+
+def test_without_a_file_there_are_no_rows_to_keep(tmp_path):
+    keep_rows(CSVLogger(tmp_path, name="", version=""), 2)
+    assert not (tmp_path / "metrics.csv").exists()
