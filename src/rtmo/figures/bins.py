@@ -18,17 +18,17 @@ from torch import Tensor
 from rtmo import config
 from rtmo.data.coco_json import write_json
 from rtmo.errors import InputError
-from rtmo.evaluate import KEYS as EVALUATE_KEYS
-from rtmo.evaluate import take_from_checkpoint
 from rtmo.figures.found import Found, find_people
-from rtmo.figures.network import Network, check_counts, chosen_joints, network_of, val_source
+from rtmo.figures.network import Network, chosen_joints
+from rtmo.figures.options import KEYS as SHARED_KEYS
+from rtmo.figures.options import check_counts, network_of, prepare, val_source
 from rtmo.figures.panels import BLUE, ORANGE, show_heatmap, write_figure, write_rows
 from rtmo.models.rtmo import CLASSIFIERS
 from rtmo.ops.boxes import pairwise_iou
 from rtmo.skeletons import KeypointSet
 from rtmo.types import Sample
 
-KEYS = EVALUATE_KEYS | {"output", "device", "compare", "num_images", "people", "joints"}
+KEYS = SHARED_KEYS | {"compare", "num_images", "people", "joints"}
 JOINTS = 2  # shown of a person, without a choice
 MIN_IOU = 0.5  # of a found and an annotated box of the same person
 MIN_PEAK = 0.05  # of the highest; lower maxima are ripples that show in no picture
@@ -68,7 +68,7 @@ class Roughness(NamedTuple):
     peaks: int
 
 
-@config.main("figures_bins", KEYS, prepare=take_from_checkpoint)
+@config.main("figures_bins", KEYS, prepare=prepare)
 def main(cfg: dict[str, Any]) -> None:
     """Measures, draws and prints the files."""
     check_counts(cfg, ("num_images", "people"))

@@ -20,16 +20,16 @@ from rtmo.data.coco_json import write_json
 from rtmo.data.letterbox import fitted
 from rtmo.data.source import PoseSource
 from rtmo.errors import InputError
-from rtmo.evaluate import KEYS as EVALUATE_KEYS
-from rtmo.evaluate import take_from_checkpoint
-from rtmo.figures.network import Network, check_counts, network_of, val_source
+from rtmo.figures.network import Network
+from rtmo.figures.options import KEYS as SHARED_KEYS
+from rtmo.figures.options import check_counts, network_of, prepare, val_source
 from rtmo.figures.panels import BLUE, ORANGE, write_figure
 from rtmo.models.rtmo import SIZE_DIVISOR, choose_candidates
 from rtmo.ops.boxes import decode_bboxes
 from rtmo.training.callbacks.run_record import environment
 from rtmo.types import HeadOutputs
 
-KEYS = EVALUATE_KEYS | {"output", "device", "people", "rounds", "tiles"}
+KEYS = SHARED_KEYS | {"people", "rounds", "tiles"}
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Measured:
     total: Latency
 
 
-@config.main("figures_latency", KEYS, prepare=take_from_checkpoint)
+@config.main("figures_latency", KEYS, prepare=prepare)
 def main(cfg: dict[str, Any]) -> None:
     """Measures, draws and prints the files."""
     check_counts(cfg, ("rounds", "tiles"))

@@ -20,9 +20,10 @@ from rtmo.data.coco_json import write_json
 from rtmo.data.collate import collate
 from rtmo.data.pipeline import Item, ValDataset
 from rtmo.errors import InputError
-from rtmo.evaluate import KEYS as EVALUATE_KEYS
-from rtmo.evaluate import take_from_checkpoint, trained_with
-from rtmo.figures.network import Network, check_counts, network_of, val_source
+from rtmo.evaluate import trained_with
+from rtmo.figures.network import Network
+from rtmo.figures.options import KEYS as SHARED_KEYS
+from rtmo.figures.options import check_counts, network_of, prepare, val_source
 from rtmo.figures.panels import BLUE, GREEN, ORANGE, PURPLE, write_figure, write_rows
 from rtmo.losses.criterion import Assignment, Criterion
 from rtmo.losses.keypoints import KLDLoss, MLELoss
@@ -32,7 +33,7 @@ from rtmo.targets import build
 from rtmo.types import Sample
 from rtmo.weights.checkpoint import find, read_checkpoint
 
-KEYS = EVALUATE_KEYS | {"output", "device", "num_images"}
+KEYS = SHARED_KEYS | {"num_images"}
 OKS_STEP = 0.1  # of the means
 FEWEST = 5  # points that a mean is drawn of
 
@@ -61,7 +62,7 @@ class Grid(NamedTuple):
     spread: float
 
 
-@config.main("figures_spread", KEYS, prepare=take_from_checkpoint)
+@config.main("figures_spread", KEYS, prepare=prepare)
 def main(cfg: dict[str, Any]) -> None:
     """Measures, draws and prints the files."""
     check_counts(cfg, ("num_images",))
