@@ -107,7 +107,7 @@ def test_analysis_and_configs(sweep):
         ["left_ankle", "0.500", "0.500"],
     ]
     assert page.tables["analysis'"][0][2] == ["left_ankle", "0.400", "0.400"]
-    numbers = ["60.0%", "20.0%", "10.0%", "10.0%", "0.0%", "7", "3", "2", "0.150", "0.000"]
+    numbers = ["60.0%", "20.0%", "10.0%", "10.0%", "0.0%", "7.0", "3.0", "2.0", "0.150", "0.000"]
     assert page.tables["analysis''"][0][1] == ["default", *numbers]
     assert page.tables["configs"][0][1:] == [["optimizer.lr", "0.001", "0.002"]]
     assert "trainer.max_epochs: 4" in page.text

@@ -18,20 +18,21 @@ from torch import Tensor
 from rtmo import config
 from rtmo.data.coco_json import write_json
 from rtmo.errors import InputError
-from rtmo.evaluate import KEYS as EVALUATE_KEYS
-from rtmo.evaluate import take_from_checkpoint
 from rtmo.figures.found import Found, find_people
-from rtmo.figures.network import Network, check_counts, chosen_joints, network_of, val_source
+from rtmo.figures.network import Network, chosen_joints
+from rtmo.figures.options import KEYS as SHARED_KEYS
+from rtmo.figures.options import check_counts, network_of, prepare, val_source
 from rtmo.figures.panels import BLUE, ORANGE, show_heatmap, write_figure, write_rows
 from rtmo.models.rtmo import CLASSIFIERS
 from rtmo.ops.boxes import pairwise_iou
 from rtmo.skeletons import KeypointSet
 from rtmo.types import Sample
 
-KEYS = EVALUATE_KEYS | {"output", "device", "compare", "num_images", "people", "joints"}
+KEYS = SHARED_KEYS | {"compare", "num_images", "people", "joints"}
 JOINTS = 2  # shown of a person, without a choice
 MIN_IOU = 0.5  # of a found and an annotated box of the same person
 MIN_PEAK = 0.05  # of the highest; lower maxima are ripples that show in no picture
+LEAST_SHOWN = 0.01  # of the peak: curves are drawn as far as one of them is higher
 COLOURS = (BLUE, ORANGE)
 
 
@@ -67,7 +68,7 @@ class Roughness(NamedTuple):
     peaks: int
 
 
-@config.main("figures_bins", KEYS, prepare=take_from_checkpoint)
+@config.main("figures_bins", KEYS, prepare=prepare)
 def main(cfg: dict[str, Any]) -> None:
     """Measures, draws and prints the files."""
     check_counts(cfg, ("num_images", "people"))
@@ -82,7 +83,8 @@ def main(cfg: dict[str, Any]) -> None:
             f"score_thr={cfg['score_thr']}: checkpoint and compare find nobody in common; lower it or raise num_images"
         )
     names = network_names(networks)
-    print(write_figure(draw_bins(pairs[: cfg["people"]], joints, skeleton, names), folder / "bins.png"))
+    drawn = [pair for pair in pairs if pair.labeled[joints].all()] or pairs
+    print(write_figure(draw_bins(drawn[: cfg["people"]], joints, skeleton, names), folder / "bins.png"))
     rows = measure(pairs, skeleton, names)
     print(write_rows(rows, folder / "bins.csv"))
     write_json(folder / "bins.json", summary(rows), label=f"output={folder}", indent=2)
@@ -157,8 +159,8 @@ def draw_bins(pairs: Sequence[Pair], joints: Sequence[int], skeleton: KeypointSe
     The ring is the annotated joint; dotted lines are where the networks put it.
     """
     rows = [(pair, joint) for pair in pairs for joint in joints]
-    figure = Figure(figsize=(16, 3.1 * len(rows)), layout="constrained")
-    grid = figure.subplots(len(rows), 4, squeeze=False, width_ratios=(1, 1, 1.6, 1.6))
+    figure = Figure(figsize=(14, 3.6 * len(rows)), layout="constrained")
+    grid = figure.subplots(len(rows), 4, squeeze=False, width_ratios=(1, 1, 1.4, 1.4))
     for (pair, joint), (*pictures, along_x, along_y) in zip(rows, grid, strict=True):
         joint_name = skeleton.joints[joint].replace("_", " ")
         for axes, name, found, index, colour in zip(pictures, names, pair.found, pair.indices, COLOURS, strict=True):
@@ -172,17 +174,20 @@ def draw_bins(pairs: Sequence[Pair], joints: Sequence[int], skeleton: KeypointSe
 
 
 def _draw_curves(axes: Axes, pair: Pair, joint: int, axis: int, names: tuple[str, str]) -> None:
-    """The heatmaps of a joint by both networks along x (0) or y (1), each as a share of its peak."""
+    """The heatmaps of a joint by both networks along x (0) or y (1), each as a share of its peak, where they show."""
+    shown: list[float] = []
     for name, found, index, colour in zip(names, pair.found, pair.indices, COLOURS, strict=True):
         codes = found.codes
         heatmap, bins = ((codes.heatmap_x, codes.bins_x), (codes.heatmap_y, codes.bins_y))[axis]
-        curve = heatmap[index, joint]
+        curve = heatmap[index, joint] / heatmap[index, joint].max()
         label = f"{name}: total variation {roughness(curve).total_variation:.1f}"
-        axes.plot(bins[index].numpy(), (curve / curve.max()).numpy(), color=colour, linewidth=1.5, label=label)
+        axes.plot(bins[index].numpy(), curve.numpy(), color=colour, linewidth=1.5, label=label)
         axes.axvline(float(codes.keypoints[index, joint, axis]), color=colour, linestyle=":", linewidth=1.2)
-    axes.set(xlabel=f"{'xy'[axis]}, px", ylim=(0, 1.35), yticks=(0, 0.5, 1))
+        shown += bins[index, curve > LEAST_SHOWN].tolist()
+    margin = 2 + 0.2 * (max(shown) - min(shown))  # px
+    axes.set(xlabel=f"{'xy'[axis]}, px", xlim=(min(shown) - margin, max(shown) + margin), ylim=(0, 1.05))
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="upper left", fontsize=9)
+    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), fontsize=9)
 
 
 def _first_overlap(boxes: Float[Tensor, "G 4"], found: Float[Tensor, "N 4"]) -> list[int]:

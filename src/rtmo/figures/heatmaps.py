@@ -12,19 +12,19 @@ from matplotlib.figure import Figure
 
 from rtmo import config
 from rtmo.data.coco_json import write_json
-from rtmo.evaluate import KEYS as EVALUATE_KEYS
-from rtmo.evaluate import take_from_checkpoint
 from rtmo.figures.found import Found, find_people, nobody_found
-from rtmo.figures.network import check_counts, chosen_joints, image_sample, network_of, val_source
+from rtmo.figures.network import chosen_joints, image_sample
+from rtmo.figures.options import KEYS as SHARED_KEYS
+from rtmo.figures.options import check_counts, network_of, prepare, val_source
 from rtmo.figures.panels import show_heatmap, show_person, write_figure
 from rtmo.skeletons import KeypointSet
 from rtmo.types import Sample
 
-KEYS = EVALUATE_KEYS | {"output", "device", "image", "num_images", "people", "joints"}
+KEYS = SHARED_KEYS | {"image", "num_images", "people", "joints"}
 JOINTS = 4  # without a choice
 
 
-@config.main("figures_heatmaps", KEYS, prepare=take_from_checkpoint)
+@config.main("figures_heatmaps", KEYS, prepare=prepare)
 def main(cfg: dict[str, Any]) -> None:
     """Draws a picture an image, and prints the files."""
     check_counts(cfg, ("num_images", "people"))

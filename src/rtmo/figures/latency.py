@@ -20,16 +20,16 @@ from rtmo.data.coco_json import write_json
 from rtmo.data.letterbox import fitted
 from rtmo.data.source import PoseSource
 from rtmo.errors import InputError
-from rtmo.evaluate import KEYS as EVALUATE_KEYS
-from rtmo.evaluate import take_from_checkpoint
-from rtmo.figures.network import Network, check_counts, network_of, val_source
+from rtmo.figures.network import Network
+from rtmo.figures.options import KEYS as SHARED_KEYS
+from rtmo.figures.options import check_counts, network_of, prepare, val_source
 from rtmo.figures.panels import BLUE, ORANGE, write_figure
 from rtmo.models.rtmo import SIZE_DIVISOR, choose_candidates
 from rtmo.ops.boxes import decode_bboxes
 from rtmo.training.callbacks.run_record import environment
 from rtmo.types import HeadOutputs
 
-KEYS = EVALUATE_KEYS | {"output", "device", "people", "rounds", "tiles"}
+KEYS = SHARED_KEYS | {"people", "rounds", "tiles"}
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Measured:
     total: Latency
 
 
-@config.main("figures_latency", KEYS, prepare=take_from_checkpoint)
+@config.main("figures_latency", KEYS, prepare=prepare)
 def main(cfg: dict[str, Any]) -> None:
     """Measures, draws and prints the files."""
     check_counts(cfg, ("rounds", "tiles"))
@@ -163,10 +163,15 @@ def measure(
 
 
 def describe(network: Latency, measured: Sequence[Measured]) -> dict[str, Any]:
-    """The numbers of the figure, and by what share the total grows from the fewest to the most people."""
-    fewest, most = measured[0].total.median_ms, measured[-1].total.median_ms
+    """The numbers of the figure, and by how much they grow from the fewest to the most people.
+
+    ``growth`` is that of the total. ``decoding_adds`` is what decoding alone grows by, as a share of the total: the
+    same but for the noise of the network's time, which does not depend on people.
+    """
+    fewest, most = measured[0], measured[-1]
     return {
-        "growth": round(most / fewest - 1, 4),
+        "growth": round(most.total.median_ms / fewest.total.median_ms - 1, 4),
+        "decoding_adds": round((most.decode.median_ms - fewest.decode.median_ms) / fewest.total.median_ms, 4),
         "network": asdict(network),
         "people": [{**asdict(one.crowd), "decode": asdict(one.decode), "total": asdict(one.total)} for one in measured],
     }
@@ -177,12 +182,12 @@ def draw_latency(network: Latency, measured: Sequence[Measured]) -> Figure:
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     whole, part = figure.subplots(1, 2)
     people = [one.crowd.people for one in measured]
-    whole.axhline(network.median_ms, color="0.4", linestyle="--", label="network")
+    whole.axhline(network.median_ms, color="0.4", linestyle="--", label="network, median")
     _draw_curve(whole, people, [one.total for one in measured], BLUE, "network, decoding and NMS")
     _draw_curve(part, people, [one.decode for one in measured], ORANGE, "decoding and NMS")
-    growth = describe(network, measured)["growth"]
-    whole.set_title(f"from {people[0]} to {people[-1]} people {growth:+.1%}", fontsize=11)
-    part.set_title("decoding alone, of finished network outputs", fontsize=11)
+    numbers, ends = describe(network, measured), f"from {people[0]} to {people[-1]} people"
+    whole.set_title(f"{ends} {numbers['growth']:+.1%}", fontsize=11)
+    part.set_title(f"{ends} decoding adds {numbers['decoding_adds']:.1%} of the total", fontsize=11)
     for axes in (whole, part):
         axes.set(xlabel="people found", ylabel="ms", ylim=(0, None), xticks=people)
         axes.spines[["top", "right"]].set_visible(False)

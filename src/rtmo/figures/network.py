@@ -1,22 +1,19 @@
 """The network that a figure is about, and the images it is shown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from rtmo.data.image_file import read_image
 from rtmo.data.letterbox import fitted
-from rtmo.data.source import PoseSource
 from rtmo.errors import InputError
-from rtmo.hub import load_model
 from rtmo.models.dcc import DynamicCoordinateClassifier
 from rtmo.models.rtmo import RTMO
-from rtmo.skeletons import KeypointSet, keypoint_set
-from rtmo.targets import build, did_you_mean
+from rtmo.skeletons import KeypointSet
+from rtmo.targets import did_you_mean
 from rtmo.types import HeadOutputs, Sample
 
 
@@ -58,31 +55,6 @@ class Network:
         return self.model(images, with_proxy=with_proxy), seen
 
 
-def network_of(cfg: Mapping[str, Any], key: str = "checkpoint") -> Network:
-    """The network of a checkpoint, asked as the config of a command says.
-
-    Args:
-        key: The option that names the checkpoint.
-
-    Raises:
-        InputError: If it cannot be used.
-    """
-    skeleton = keypoint_set(cfg["skeleton"])
-    model = load_model(cfg[key], skeleton=skeleton)
-    try:
-        model.to(cfg["device"])
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"device={cfg['device']}: cannot be used ({error}); device=cpu always can") from error
-    height, width = cfg["image_size"]
-    return Network(model, skeleton, (height, width), cfg["score_thr"], cfg["nms_thr"])
-
-
-def val_source(cfg: Mapping[str, Any]) -> PoseSource:
-    """The validation images of a command's data, by default those of the run that trained the checkpoint."""
-    source: PoseSource = build(cfg["data"]["val"], "data.val", keypoint_set(cfg["skeleton"]))
-    return source
-
-
 def image_sample(path: Path, num_keypoints: int) -> Sample:
     """An image file as a sample of which nobody says who is in it, turned as its EXIF header says.
 
@@ -116,14 +88,3 @@ def chosen_joints(names: Sequence[str] | None, skeleton: KeypointSet, most: int)
         if name not in skeleton.joints:
             raise InputError(f"joints: {skeleton.name} has no {name}; {did_you_mean(name, skeleton.joints)}")
     return [skeleton.joints.index(name) for name in names]
-
-
-def check_counts(cfg: Mapping[str, Any], names: Sequence[str]) -> None:
-    """Refuses options that count something and are no whole number from 1 on.
-
-    Raises:
-        InputError: If one is.
-    """
-    for name in names:
-        if type(cfg[name]) is not int or cfg[name] < 1:
-            raise InputError(f"{name}: expected a whole number from 1 on, got {cfg[name]!r}")

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.collections import PatchCollection
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -19,9 +20,10 @@ from rtmo.data.coco_json import write_json
 from rtmo.data.collate import collate
 from rtmo.data.pipeline import Item, ValDataset
 from rtmo.errors import InputError
-from rtmo.evaluate import KEYS as EVALUATE_KEYS
-from rtmo.evaluate import take_from_checkpoint, trained_with
-from rtmo.figures.network import Network, check_counts, network_of, val_source
+from rtmo.evaluate import trained_with
+from rtmo.figures.network import Network
+from rtmo.figures.options import KEYS as SHARED_KEYS
+from rtmo.figures.options import check_counts, network_of, prepare, val_source
 from rtmo.figures.panels import BLUE, GREEN, ORANGE, PURPLE, write_figure, write_rows
 from rtmo.losses.criterion import Assignment, Criterion
 from rtmo.losses.keypoints import KLDLoss, MLELoss
@@ -31,8 +33,9 @@ from rtmo.targets import build
 from rtmo.types import Sample
 from rtmo.weights.checkpoint import find, read_checkpoint
 
-KEYS = EVALUATE_KEYS | {"output", "device", "num_images"}
+KEYS = SHARED_KEYS | {"num_images"}
 OKS_STEP = 0.1  # of the means
+FEWEST = 5  # points that a mean is drawn of
 
 
 class Grid(NamedTuple):
@@ -59,7 +62,7 @@ class Grid(NamedTuple):
     spread: float
 
 
-@config.main("figures_spread", KEYS, prepare=take_from_checkpoint)
+@config.main("figures_spread", KEYS, prepare=prepare)
 def main(cfg: dict[str, Any]) -> None:
     """Measures, draws and prints the files."""
     check_counts(cfg, ("num_images",))
@@ -166,14 +169,14 @@ def draw_spread(grids: Sequence[Grid], sample: Sample, shown: Sequence[Grid]) ->
     assigned = [grid.stride for grid in shown if grid.assigned]
     stride = max(set(assigned), key=assigned.count)
     level = [grid for grid in shown if grid.stride == stride]
-    for axes, field, cmap, limits in (
-        (of_oks, "OKS", "viridis", (0.0, 1.0)),
-        (of_spread, "learned spread", "viridis_r", (None, None)),
+    for axes, field, cmap, norm in (
+        (of_oks, "oks", "viridis", Normalize(0, 1)),
+        (of_spread, "spread", "viridis_r", LogNorm()),
     ):
-        values = [grid.oks if field == "OKS" else grid.spread for grid in level]
-        cells = _draw_cells(axes, sample, level, values, cmap, limits)
+        cells = _draw_cells(axes, sample, level, [getattr(grid, field) for grid in level], cmap, norm)
         figure.colorbar(cells, ax=axes, shrink=0.85)
-        axes.set_title(f"{field}, stride {stride:.0f}, assigned points framed", fontsize=11)
+    of_oks.set_title(f"OKS, stride {stride:.0f}, assigned points framed", fontsize=11)
+    of_spread.set_title(f"learned spread, stride {stride:.0f}", fontsize=11)
     return figure
 
 
@@ -197,9 +200,15 @@ def _draw_points(axes: Axes, grids: Sequence[Grid]) -> None:
         axes.scatter(
             oks[of_level], spread[of_level], s=14, alpha=0.45, color=colour, marker=marker, label=f"stride {stride:.0f}"
         )
-    means = [(oks[inside].mean(), spread[inside].mean()) for _, inside in _by_oks(oks)]
-    axes.plot(*zip(*means, strict=True), "k-o", linewidth=2, markersize=5, label=f"mean by {OKS_STEP} of OKS")
-    axes.set(xlabel="OKS of the pose with its person", ylabel="learned spread, share of the person's size", xlim=(0, 1))
+    means = [(oks[inside].mean(), spread[inside].mean()) for _, inside in _by_oks(oks) if inside.sum() >= FEWEST]
+    x, y = np.array(means).reshape(-1, 2).T
+    axes.plot(x, y, "k-o", linewidth=2, markersize=5, label=f"mean by {OKS_STEP} of OKS")
+    axes.set(
+        xlabel="OKS of the pose with its person",
+        ylabel="learned spread, share of the person's size",
+        xlim=(0, 1.01),
+        yscale="log",
+    )
     axes.set_title(
         f"{len(oks)} assigned grid points, rank correlation {rank_correlation(oks, spread):.2f}", fontsize=11
     )
@@ -208,12 +217,7 @@ def _draw_points(axes: Axes, grids: Sequence[Grid]) -> None:
 
 
 def _draw_cells(
-    axes: Axes,
-    sample: Sample,
-    grids: Sequence[Grid],
-    values: Sequence[float],
-    cmap: str,
-    limits: tuple[float | None, float | None],
+    axes: Axes, sample: Sample, grids: Sequence[Grid], values: Sequence[float], cmap: str, norm: Normalize
 ) -> PatchCollection:
     """Cells of one level over an image, coloured by value."""
     axes.imshow(sample.pixels[..., ::-1])
@@ -223,12 +227,12 @@ def _draw_cells(
     cells = PatchCollection(
         squares,
         cmap=cmap,
+        norm=norm,
         alpha=0.75,
         edgecolors=["white" if grid.assigned else "none" for grid in grids],
         linewidths=2.5,
     )
     cells.set_array(np.array(values))
-    cells.set_clim(*limits)
     axes.add_collection(cells)
     return cells
 

@@ -127,7 +127,7 @@ def errors(rows: Sequence[Row]) -> Table:
         people = [one["errors"]["people"] for one in row.analyses]
         calibration = [one["calibration"] for one in row.analyses]
         line = [label_cell(rows, row), *(_mean_of(joints, kind, "{:.1%}") for kind in KINDS)]
-        line += [_mean_of(people, kind, "{:.4g}") for kind in ("found", "missed", "false_positives")]
+        line += [_mean_of(people, kind, "{:.1f}") for kind in ("found", "missed", "false_positives")]
         line += [_mean_of(calibration, kind, "{:.3f}") for kind in ("instance_error", "keypoint_error")]
         lines.append(line)
     return Table(["row", *KINDS, "found", "missed", "false", "score error", "joint score error"], lines)
