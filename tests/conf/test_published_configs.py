@@ -60,8 +60,11 @@ SAME = {  # for every config
     "lr_factors": {"backbone": 1.0, "encoder": 0.05, "dcc": 1.0},
 }
 SAME_PHASES = {  # weights of losses that no config changes
-    "A": {"bbox_weight": 5.0, "vis_weight": 1.0, "oks_weight": 30.0, "proxy_target": "gt"},
-    "B": {"bbox_weight": 5.0, "vis_weight": 1.0, "oks_weight": 10.0, "coordinate_weight": 5.0, "proxy_target": "dcc"},
+    "A": {"bbox_weight": 5.0, "vis_weight": 1.0, "oks_weight": 30.0, "proxy_target": "gt", "score_oks": "proxy"},
+    "B": {
+        **{"bbox_weight": 5.0, "vis_weight": 1.0, "oks_weight": 10.0, "coordinate_weight": 5.0},
+        **{"proxy_target": "dcc", "score_oks": "dcc"},
+    },
 }
 
 

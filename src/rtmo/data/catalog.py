@@ -83,6 +83,16 @@ SETS = {entry.name: entry for entry in (
         ),
     ),
     DataSet(
+        "coco_test", "coco", "https://cocodataset.org", "images under Flickr's terms of use",
+        archives=(
+            Archive(f"{_COCO}/annotations/image_info_test2017.zip", ("annotations/image_info_test-dev2017.json",),
+                    members="image_info_test-dev2017.json", size=1_144_034,
+                    sha256="e52f412dd7195ac8f98d782b44c6dd30ea10241e9f42521f67610fbe055a74f8"),
+            Archive(f"{_COCO}/zips/test2017.zip", ("test2017",), size=6_646_970_404,
+                    sha256="c7908c3c9f94ba2f3340ebbeec58c25db6be8774f18d68c2f15d0e369d95baba"),
+        ),
+    ),
+    DataSet(
         "crowdpose", "crowdpose", "https://github.com/Jeff-sjtu/CrowdPose", "its page names none",
         archives=(
             _converted("crowdpose", "mmpose_crowdpose_*.json",
