@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities import rank_zero_only
 
 from rtmo.errors import InputError
 from rtmo.training.earlier_run import continue_run, keep_rows
@@ -93,3 +94,10 @@ def test_rows_of_earlier_steps_are_kept(tmp_path):
 def test_without_a_file_there_are_no_rows_to_keep(tmp_path):
     keep_rows(CSVLogger(tmp_path, name="", version=""), 2)
     assert not (tmp_path / "metrics.csv").exists()
+
+
+def test_other_ranks_leave_the_rows_alone(tmp_path, monkeypatch):
+    (tmp_path / "metrics.csv").write_text("step,loss\n0,1.0\n")
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    keep_rows(CSVLogger(tmp_path, name="", version=""), 2)
+    assert (tmp_path / "metrics.csv").read_text() == "step,loss\n0,1.0\n"
