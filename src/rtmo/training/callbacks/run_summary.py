@@ -36,7 +36,7 @@ class RunSummary(Callback):
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         assert isinstance(pl_module, PoseModule)
         checkpoint[STATE] = {
-            "metrics": _floats(trainer.callback_metrics),
+            "metrics": {**self._earlier["metrics"], **_floats(trainer.callback_metrics)},
             "images": pl_module.step_times.images,
             "train_seconds": pl_module.step_times.seconds,
             "total_seconds": self._total_seconds(),
@@ -50,10 +50,13 @@ class RunSummary(Callback):
             pl_module.step_times.images = self._earlier["images"]
             pl_module.step_times.seconds = self._earlier["train_seconds"]
 
-    @rank_zero_only
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not trainer.callback_metrics:  # the checkpoint was that of the last epoch: there was nothing left to do
-            trainer.callback_metrics.update({name: torch.tensor(x) for name, x in self._earlier["metrics"].items()})
+        for name, value in self._earlier["metrics"].items():  # of what was left to do, nothing may have been validated
+            trainer.callback_metrics.setdefault(name, torch.tensor(value))
+        self._write(trainer, pl_module)
+
+    @rank_zero_only
+    def _write(self, trainer: Trainer, pl_module: LightningModule) -> None:
         checkpoint = trainer.checkpoint_callback
         assert isinstance(pl_module, PoseModule)
         times = pl_module.step_times
