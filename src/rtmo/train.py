@@ -25,6 +25,7 @@ from rtmo.errors import InputError
 from rtmo.skeletons import KeypointSet, keypoint_set
 from rtmo.targets import build, did_you_mean
 from rtmo.training.batch_plan import BatchPlan, plan_batch
+from rtmo.training.callbacks.moved_checkpoints import MovedCheckpoints
 from rtmo.training.callbacks.run_record import RunRecord
 from rtmo.training.callbacks.wandb_records import RUN_ID, WandbRecords
 from rtmo.training.earlier_run import continue_run, keep_rows
@@ -97,7 +98,7 @@ def train(
     record = RunRecord(config=cfg, skeleton=skeleton, overrides=overrides)
     loggers = wandb_run(cfg["logger"], run_id=before[RECORD].get(RUN_ID), group=sweep, overrides=overrides)
     log_model = bool((cfg["logger"].get("wandb") or {}).get("log_model"))
-    records = [record, WandbRecords(config=cfg, skeleton=skeleton, log_model=log_model)]
+    records = [record, WandbRecords(config=cfg, skeleton=skeleton, log_model=log_model), MovedCheckpoints()]
     trainer = build_trainer({**cfg, "logger": loggers}, skeleton, records)
     if sweep and trainer.world_size > 1 and trainer.strategy.launcher is not None:
         raise InputError(
