@@ -6,6 +6,7 @@ import torch
 from lightning import Trainer
 
 from rtmo.training.callbacks.run_summary import RunSummary
+from rtmo.training.memory import PeakMemory
 from rtmo.training.module import PoseModule
 from rtmo.training.step_times import StepTimes
 
@@ -13,7 +14,7 @@ from rtmo.training.step_times import StepTimes
 @pytest.mark.parametrize("since", [{}, {"train/loss": 2.0}])
 def test_the_validation_before_an_interruption_counts(tmp_path, since):
     """Even after two of them."""
-    module = Mock(spec=PoseModule, step_times=StepTimes())
+    module = Mock(spec=PoseModule, step_times=StepTimes(), peak_memory=PeakMemory())
     earlier = Mock(spec=Trainer, callback_metrics={"train/loss": torch.tensor(3.0), "val/AP": torch.tensor(0.25)})
     checkpoint: dict = {}
     RunSummary().on_save_checkpoint(earlier, module, checkpoint)
