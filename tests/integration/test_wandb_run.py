@@ -96,6 +96,16 @@ def test_losses_of_each_phase_are_a_curve_of_their_own(logged: WandbFile) -> Non
         assert [value for of_phase in of_phases for value in of_phase] == values(logged, f"train/{name}")
 
 
+def test_losses_are_logged_once_a_step_where_batches_add_up_to_it(tmp_path: Path) -> None:
+    logged = run(tmp_path, "data.batch_size=2", "nominal_batch=4", "trainer.max_epochs=2")
+    by_name = {
+        name: [row["trainer/global_step"] for row in logged.history if name in row]
+        for name in ("train/loss", "phase_A/loss", "phase_B/loss", "phase_C/loss")
+    }
+    assert by_name.pop("train/loss") == [0, 1, 2, 3, 4, 5]
+    assert sorted(step for steps in by_name.values() for step in steps) == [0, 1, 2, 3, 4, 5]
+
+
 def test_the_summary_keeps_the_best_of_the_ap_family(logged: WandbFile) -> None:
     told = {metric.name: metric for metric in logged.of("metric")}
     for name in FIGURES:

@@ -148,7 +148,12 @@ class PoseModule(LightningModule):
         self.step_times.resume()  # it may come in the middle of an epoch
 
     def logs_this_step(self) -> bool:
-        """Whether loggers get what is logged now: to compute it for every step would cost time."""
+        """Whether loggers get what is logged now: to compute it for every step would cost time.
+
+        They do once a step, with the last of the batches whose gradients add up to it.
+        """
+        if self.trainer.fit_loop._should_accumulate():
+            return False
         return self.trainer._logger_connector.should_update_logs or bool(self.trainer.fast_dev_run)  # type: ignore[attr-defined]
 
     def on_validation_epoch_start(self) -> None:
