@@ -205,3 +205,11 @@ def test_the_jobs_of_a_sweep_are_runs_of_one_group(call, tmp_path: Path) -> None
     assert [of_run.run_group for of_run in of_runs] == ["ours", "ours"]
     assert [list(of_run.tags)[3:] for of_run in of_runs] == [["no_ema"], ["no_ema", "mle_fixed_spread"]]
     assert of_runs[0].run_id != of_runs[1].run_id
+
+
+def test_jobs_that_start_from_one_checkpoint_are_runs_of_their_own(
+    logged: WandbFile, folder: Path, tmp_path: Path
+) -> None:
+    last = folder / "checkpoints" / "last.ckpt"
+    job = run(tmp_path, f"ckpt_path={last}", "trainer.max_epochs=4", "logger.wandb.log_model=false", sweep="ours")
+    assert job.of("run")[0].run_id != logged.of("run")[0].run_id
