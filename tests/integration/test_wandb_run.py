@@ -1,6 +1,7 @@
 """An offline W&B run of a small training, read back from the file that would be synced, holds all that pages show."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -180,6 +181,8 @@ def test_the_dashboard_shows_what_runs_log(logged: WandbFile) -> None:
     names = {name for row in logged.history for name in row}
     curves = [name for panels in dashboard.CURVES.values() for of_panel in panels.values() for name in of_panel]
     assert not set(curves) - names
+    for pattern in (pattern for panels in dashboard.PATTERNS.values() for pattern in panels.values()):
+        assert any(re.search(pattern, name) for name in names), pattern
     for name in (*dashboard.PICTURES.values(), dashboard.TABLE):
         assert f"{name}._type" in names
     assert dashboard.STEP in names
