@@ -55,5 +55,5 @@ def test_what_the_config_tells_wandb_wins():
 def test_checkpoints_are_uploaded_or_not(log_model):
     for understood in ({"log_model": True}, {"log_model": False}, {}, None):
         check_values({"seed": 0, "logger": {"wandb": understood}})
-    with pytest.raises(InputError, match="log_model: expected true .* or false, got"):
+    with pytest.raises(InputError, match=r"log_model: expected true .* or false, got"):
         check_values({"seed": 0, "logger": {"wandb": {"log_model": log_model}}})
