@@ -10,7 +10,7 @@ from wandb_workspaces import workspaces
 from wandb_workspaces.reports import v2 as reports
 
 STEP = "trainer/global_step"
-LOSSES = ("loss", "loss_cls", "loss_bbox", "loss_vis", "loss_mle", "loss_oks", "loss_bbox_aux")
+LOSSES = ("loss", "loss_cls", "loss_bbox", "loss_vis", "loss_oks", "loss_bbox_aux")
 PHASES = "ABC"
 # Section: title of a panel and what it draws over the steps.
 CURVES: dict[str, dict[str, list[str]]] = {
@@ -25,7 +25,6 @@ CURVES: dict[str, dict[str, list[str]]] = {
         "positives per image": ["train/positives_per_image"],
         "learned spread": ["train/pred_sigma"],
         "gradient norm before clipping": ["train/grad_norm"],
-        "learning rates": ["lr-AdamW/base", "lr-AdamW/backbone.", "lr-AdamW/neck.encoder.", "lr-AdamW/dcc."],
         "phase: A 0, B 1, C 2": ["train/phase"],
     },
     "Speed": {
@@ -33,6 +32,11 @@ CURVES: dict[str, dict[str, list[str]]] = {
         "share of time waiting for data": ["train/data_wait"],
         "memory, MiB": ["train/memory_mib"],
     },
+}
+# The same by a regular expression, where names depend on the optimizer or the loss.
+PATTERNS: dict[str, dict[str, str]] = {
+    "Losses, a colour for each phase": {"loss of the coordinate classifier": "^phase_[ABC]/loss_(mle|kld)$"},
+    "Learning": {"learning rates": "^lr-"},
 }
 PICTURES = {"the same validation images": "val/predictions", "the first training batch": "train/batch"}
 TABLE = "val/worst"
@@ -63,7 +67,13 @@ def dashboard(*, entity: str, project: str, name: str) -> workspaces.Workspace:
 
 
 def _curves(title: str, panels: dict[str, list[str]]) -> workspaces.Section:
-    plots = [reports.LinePlot(title=of_panel, x=STEP, y=metrics) for of_panel, metrics in panels.items()]
+    plots: list[reports.Panel] = [
+        reports.LinePlot(title=of_panel, x=STEP, y=metrics) for of_panel, metrics in panels.items()
+    ]
+    plots += [
+        reports.LinePlot(title=of_panel, x=STEP, metric_regex=pattern)
+        for of_panel, pattern in PATTERNS.get(title, {}).items()
+    ]
     return workspaces.Section(name=title, panels=plots, is_open=True)
 
 

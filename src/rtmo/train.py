@@ -25,9 +25,10 @@ from rtmo.errors import InputError
 from rtmo.skeletons import KeypointSet, keypoint_set
 from rtmo.targets import build, did_you_mean
 from rtmo.training.batch_plan import BatchPlan, plan_batch
+from rtmo.training.callbacks.moved_checkpoints import MovedCheckpoints
 from rtmo.training.callbacks.run_record import RunRecord
 from rtmo.training.callbacks.wandb_records import RUN_ID, WandbRecords
-from rtmo.training.earlier_run import continue_run, keep_rows
+from rtmo.training.earlier_run import continue_run, in_folder_of, keep_rows
 from rtmo.training.module import PoseModule
 from rtmo.weights.file import RECORD, read_file
 from rtmo.weights.load import load_pretrained
@@ -95,9 +96,11 @@ def train(
     before = {RECORD: {}} if cfg["ckpt_path"] is None else check_resumable(Path(cfg["ckpt_path"]), skeleton)
     datamodule = build(cfg["data"], "data", skeleton)
     record = RunRecord(config=cfg, skeleton=skeleton, overrides=overrides)
-    loggers = wandb_run(cfg["logger"], run_id=before[RECORD].get(RUN_ID), group=sweep, overrides=overrides)
-    log_model = bool((cfg["logger"].get("wandb") or {}).get("log_model"))
-    records = [record, WandbRecords(config=cfg, skeleton=skeleton, log_model=log_model)]
+    is_same_run = sweep is None or in_folder_of(cfg)  # else jobs that start from one checkpoint would be one run
+    run_id = before[RECORD].get(RUN_ID) if is_same_run else None
+    loggers = wandb_run(cfg["logger"], run_id=run_id, group=sweep, overrides=overrides)
+    log_model = (cfg["logger"].get("wandb") or {}).get("log_model", False)
+    records = [record, WandbRecords(config=cfg, skeleton=skeleton, log_model=log_model), MovedCheckpoints()]
     trainer = build_trainer({**cfg, "logger": loggers}, skeleton, records)
     if sweep and trainer.world_size > 1 and trainer.strategy.launcher is not None:
         raise InputError(
@@ -146,6 +149,11 @@ def check_values(cfg: Mapping[str, Any]) -> None:
     """Refuses top-level values that no constructor would."""
     if not isinstance(cfg["seed"], int) or cfg["seed"] < 0:
         raise InputError(f"seed: expected a whole number from 0 on, got {cfg['seed']!r}")
+    log_model = (cfg["logger"].get("wandb") or {}).get("log_model", False)
+    if not isinstance(log_model, bool):
+        raise InputError(
+            f"logger.wandb.log_model: expected true (the best and the last checkpoint) or false, got {log_model!r}"
+        )
 
 
 def check_resumable(path: Path, skeleton: KeypointSet) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 import pytest
 import wandb
 
-from rtmo.train import offline_without_account, wandb_run
+from rtmo.errors import InputError
+from rtmo.train import check_values, offline_without_account, wandb_run
 
 LOGGERS = {"csv": {"_target_": "csv"}, "wandb": {"_target_": "wandb", "offline": False}}
 
@@ -48,3 +49,11 @@ def test_what_the_config_tells_wandb_wins():
     told = wandb_run(loggers, run_id="abc", group="2026_sweep", overrides=["ablation=kld"])["wandb"]
     assert (told["group"], told["id"], told["tags"]) == ("mine", "xyz", ["kld"])
     assert wandb_run({"csv": {}, "wandb": None}, run_id="abc", group=None, overrides=[]) == {"csv": {}, "wandb": None}
+
+
+@pytest.mark.parametrize("log_model", ["all", None, 1])
+def test_checkpoints_are_uploaded_or_not(log_model):
+    for understood in ({"log_model": True}, {"log_model": False}, {}, None):
+        check_values({"seed": 0, "logger": {"wandb": understood}})
+    with pytest.raises(InputError, match=r"log_model: expected true .* or false, got"):
+        check_values({"seed": 0, "logger": {"wandb": {"log_model": log_model}}})

@@ -139,3 +139,10 @@ def test_checkpoint_carries_config_and_skeleton(finished: Path) -> None:
 def test_every_phase_was_met(finished: Path) -> None:
     """The L1 loss of phase C is the last epoch's alone where the recipe gives the other phases none."""
     assert len({row["train/loss_bbox_aux"] for row in rows(finished) if row["train/loss"]}) > 1
+
+
+def test_a_run_that_diverges_fails_and_keeps_its_last_good_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match=r"the loss is not finite since epoch \d; lower optimizer\.lr"):
+        run(tmp_path, "optimizer.lr=1e30", "trainer.max_epochs=2", "callbacks.progress=null")
+    assert not (tmp_path / "summary.json").exists()
+    assert not (tmp_path / "checkpoints" / "last.ckpt").exists()

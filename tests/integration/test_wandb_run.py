@@ -1,6 +1,7 @@
 """An offline W&B run of a small training, read back from the file that would be synced, holds all that pages show."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,6 +97,16 @@ def test_losses_of_each_phase_are_a_curve_of_their_own(logged: WandbFile) -> Non
         assert [value for of_phase in of_phases for value in of_phase] == values(logged, f"train/{name}")
 
 
+def test_losses_are_logged_once_a_step_where_batches_add_up_to_it(tmp_path: Path) -> None:
+    logged = run(tmp_path, "data.batch_size=2", "nominal_batch=4", "trainer.max_epochs=2")
+    by_name = {
+        name: [row["trainer/global_step"] for row in logged.history if name in row]
+        for name in ("train/loss", "phase_A/loss", "phase_B/loss", "phase_C/loss")
+    }
+    assert by_name.pop("train/loss") == [0, 1, 2, 3, 4, 5]
+    assert sorted(step for steps in by_name.values() for step in steps) == [0, 1, 2, 3, 4, 5]
+
+
 def test_the_summary_keeps_the_best_of_the_ap_family(logged: WandbFile) -> None:
     told = {metric.name: metric for metric in logged.of("metric")}
     for name in FIGURES:
@@ -170,6 +181,8 @@ def test_the_dashboard_shows_what_runs_log(logged: WandbFile) -> None:
     names = {name for row in logged.history for name in row}
     curves = [name for panels in dashboard.CURVES.values() for of_panel in panels.values() for name in of_panel]
     assert not set(curves) - names
+    for pattern in (pattern for panels in dashboard.PATTERNS.values() for pattern in panels.values()):
+        assert any(re.search(pattern, name) for name in names), pattern
     for name in (*dashboard.PICTURES.values(), dashboard.TABLE):
         assert f"{name}._type" in names
     assert dashboard.STEP in names
@@ -195,3 +208,11 @@ def test_the_jobs_of_a_sweep_are_runs_of_one_group(call, tmp_path: Path) -> None
     assert [of_run.run_group for of_run in of_runs] == ["ours", "ours"]
     assert [list(of_run.tags)[3:] for of_run in of_runs] == [["no_ema"], ["no_ema", "mle_fixed_spread"]]
     assert of_runs[0].run_id != of_runs[1].run_id
+
+
+def test_jobs_that_start_from_one_checkpoint_are_runs_of_their_own(
+    logged: WandbFile, folder: Path, tmp_path: Path
+) -> None:
+    last = folder / "checkpoints" / "last.ckpt"
+    job = run(tmp_path, f"ckpt_path={last}", "trainer.max_epochs=4", "logger.wandb.log_model=false", sweep="ours")
+    assert job.of("run")[0].run_id != logged.of("run")[0].run_id

@@ -218,6 +218,7 @@ def test_divergence_in_place_of_likelihood(scene) -> None:
     assert losses["loss_kld"] > 0
     assert sigmas[0].grad is not None, "distributed training would wait for the spread"
     assert not sigmas[0].grad.any()
+    assert "pred_sigma" not in losses  # it is nobody's
 
 
 def test_priors_on_ignored_people_weigh_nothing(generator) -> None:

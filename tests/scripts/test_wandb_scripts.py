@@ -1,5 +1,6 @@
 """What scripts/wandb gives to W&B: sweeps that the training command understands, and a layout of what runs log."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,12 @@ def test_the_dashboard_is_one_object_for_wandb() -> None:
     drawn = [name for panels in dashboard.CURVES.values() for names in panels.values() for name in names]
     for name in (*drawn, *dashboard.PICTURES.values(), dashboard.TABLE):
         assert f'"{name}"' in sent, name
+    patterns = [pattern for panels in dashboard.PATTERNS.values() for pattern in panels.values()]
+    plots = [panel for section in layout.sections for panel in section.panels]
+    assert [plot.metric_regex for plot in plots if getattr(plot, "metric_regex", None)] == patterns
+    logged = ("lr-AdamW/base", "lr-Adam/dcc.", "lr-NAdam/base", "phase_A/loss_mle", "phase_C/loss_kld")
+    for name in logged:
+        assert len([pattern for pattern in patterns if re.search(pattern, name)]) == 1, name
 
 
 @pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities import rank_zero_only
 
 from rtmo.errors import InputError
-from rtmo.training.earlier_run import continue_run, keep_rows
+from rtmo.training.earlier_run import continue_run, in_folder_of, keep_rows
 
 
 def config(folder: Path, **changed) -> dict:
@@ -93,3 +94,17 @@ def test_rows_of_earlier_steps_are_kept(tmp_path):
 def test_without_a_file_there_are_no_rows_to_keep(tmp_path):
     keep_rows(CSVLogger(tmp_path, name="", version=""), 2)
     assert not (tmp_path / "metrics.csv").exists()
+
+
+def test_other_ranks_leave_the_rows_alone(tmp_path, monkeypatch):
+    (tmp_path / "metrics.csv").write_text("step,loss\n0,1.0\n")
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    keep_rows(CSVLogger(tmp_path, name="", version=""), 2)
+    assert (tmp_path / "metrics.csv").read_text() == "step,loss\n0,1.0\n"
+
+
+def test_a_checkpoint_of_another_run_is_known_by_its_folder(tmp_path):
+    cfg = config(tmp_path / "sweep" / "1")
+    assert not in_folder_of(cfg)
+    assert in_folder_of({**cfg, "ckpt_path": str(tmp_path / "sweep" / "1" / "checkpoints" / "last.ckpt")})
+    assert not in_folder_of({**cfg, "ckpt_path": str(tmp_path / "sweep" / "0" / "checkpoints" / "last.ckpt")})

@@ -108,3 +108,13 @@ def test_every_validation_begins_anew(validate):
     scores = validate(POINTS)
     assert scores["val/AP"] == pytest.approx(1)
     assert scores["val/mirrored/AP"] < 0.5
+
+
+@pytest.mark.parametrize(("is_due", "accumulates"), [(True, False), (True, True), (False, False)])
+def test_loggers_get_the_batch_that_the_optimizer_steps_with(is_due, accumulates):
+    trainer = SimpleNamespace(
+        _logger_connector=SimpleNamespace(should_update_logs=is_due),
+        fit_loop=SimpleNamespace(_should_accumulate=lambda: accumulates),
+        fast_dev_run=False,
+    )
+    assert PoseModule.logs_this_step(SimpleNamespace(trainer=trainer)) == (is_due and not accumulates)

@@ -152,7 +152,8 @@ class Criterion(nn.Module):
         total = torch.stack(list(losses.values())).sum()
         if codes is not None:
             losses[self.coordinate_loss.name] = losses.pop("coordinate")
-        sigmas = None if codes is None else codes.pred_sigmas
+        learns_spread = getattr(self.coordinate_loss, "sigma", 0) is None  # a loss of one's own need not know of it
+        sigmas = codes.pred_sigmas if codes is not None and learns_spread else None
         return {
             "loss": total,
             **{f"loss_{name}": value for name, value in losses.items()},

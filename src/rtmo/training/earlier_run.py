@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities import rank_zero_only
 
 from rtmo.errors import InputError
 
@@ -66,8 +67,16 @@ def check_same(folder: Path, config: Mapping[str, Any]) -> None:
         )
 
 
+def in_folder_of(config: Mapping[str, Any]) -> bool:
+    """Whether the checkpoint that a run goes on from lies in the run's own folder."""
+    if config["ckpt_path"] is None:
+        return False
+    return Path(config["ckpt_path"]).resolve().is_relative_to(Path(config["paths"]["output_dir"]).resolve())
+
+
+@rank_zero_only
 def keep_rows(logger: CSVLogger, before_step: int) -> None:
-    """Has ``metrics.csv`` go on after the rows of earlier steps; Lightning would begin it anew.
+    """Has ``metrics.csv`` go on after the rows of earlier steps; Lightning would begin it anew. Only rank zero logs.
 
     Args:
         before_step: The step at which the run goes on. What was logged from there on, it will log again.

@@ -17,7 +17,7 @@ from rtmo.models.flip_test import flip_test
 from rtmo.models.rtmo import RTMO
 from rtmo.ops.affine import unwarp_poses
 from rtmo.phases import Phases
-from rtmo.training.memory import peak_memory_mib
+from rtmo.training.memory import PeakMemory
 from rtmo.training.multiscale import MultiScale, resize_batch
 from rtmo.training.param_groups import make_param_groups
 from rtmo.training.step_times import StepTimes
@@ -81,6 +81,7 @@ class PoseModule(LightningModule):
         self.nms_thr = nms_thr
         self.flip_test = flip_test
         self.step_times = StepTimes()
+        self.peak_memory = PeakMemory()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW over the parameter groups, with its rate set before every step."""
@@ -116,6 +117,9 @@ class PoseModule(LightningModule):
             gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
             self.log("train/grad_norm", get_total_norm(gradients))
 
+    def on_fit_start(self) -> None:
+        self.peak_memory.start()
+
     def on_train_epoch_start(self) -> None:
         self.step_times.resume()
 
@@ -128,13 +132,28 @@ class PoseModule(LightningModule):
         if self.logs_this_step():
             self.log("train/images_per_second", self.step_times.images_per_second, batch_size=len(batch))
             self.log("train/data_wait", self.step_times.data_wait, batch_size=len(batch))
-            self.log("train/memory_mib", peak_memory_mib(), batch_size=len(batch))
+            self.log("train/memory_mib", self.peak_memory.mib(), batch_size=len(batch))
+
+    def on_train_epoch_end(self) -> None:
+        """Stops a run that diverged, before its checkpoint replaces the last good one.
+
+        Raises:
+            RuntimeError: If the loss of the epoch's last step, on any rank, is not finite.
+        """
+        is_finite = bool(self.trainer.callback_metrics["train/loss"].isfinite())
+        if not self.trainer.strategy.reduce_boolean_decision(is_finite):
+            raise RuntimeError(f"the loss is not finite since epoch {self.current_epoch}; lower optimizer.lr")
 
     def on_validation_end(self) -> None:
         self.step_times.resume()  # it may come in the middle of an epoch
 
     def logs_this_step(self) -> bool:
-        """Whether loggers get what is logged now: to compute it for every step would cost time."""
+        """Whether loggers get what is logged now: to compute it for every step would cost time.
+
+        They do once a step, with the last of the batches whose gradients add up to it.
+        """
+        if self.trainer.fit_loop._should_accumulate():
+            return False
         return self.trainer._logger_connector.should_update_logs or bool(self.trainer.fast_dev_run)  # type: ignore[attr-defined]
 
     def on_validation_epoch_start(self) -> None:

@@ -55,7 +55,7 @@ def found(*offsets: float) -> Poses:
 
 @pytest.fixture
 def fit(tmp_path):
-    """Calls the hooks of a training with two validations; the predictions of the second are given by image id."""
+    """Calls the hooks of two validations; the predictions of the second are given by image id."""
 
     def run(offsets: dict[int, float | None], shown: list[list[int]] | None = None, **changes) -> Path:
         callback = WorstImages(**changes)
@@ -65,15 +65,15 @@ def fit(tmp_path):
         data = SimpleNamespace(val_source=Source())
         trainer = Mock(spec=Trainer, default_root_dir=str(tmp_path), datamodule=data, world_size=len(shown))
         trainer.sanity_checking, trainer.is_global_zero = False, True
-        for _ in range(2):
+        for predictions in ({}, offsets):
             callback.on_validation_epoch_start(trainer, module)
             for image_id in shown[0]:
                 callback.on_validation_batch_end(trainer, module, [], Mock(spec=Batch, image_ids=[image_id]), 0)
             callback.on_validation_batch_end(trainer, module, [], Mock(spec=Batch, image_ids=[77]), 0, dataloader_idx=1)
+            metric.reset()
+            poses = [found() if offset is None else found(offset) for offset in predictions.values()]
+            metric.update(list(predictions), poses)
             callback.on_validation_end(trainer, module)
-        assert callback._shown == shown[0]
-        metric.update(list(offsets), [found() if offset is None else found(offset) for offset in offsets.values()])
-        callback.on_fit_end(trainer, module)
         return tmp_path / "images"
 
     return run
@@ -122,5 +122,10 @@ def test_a_run_that_only_checked_its_validation_has_no_worst_images(tmp_path):
     callback, module = WorstImages(), Mock(spec=PoseModule)
     trainer = Mock(spec=Trainer, sanity_checking=True, default_root_dir=str(tmp_path))
     callback.on_validation_end(trainer, module)
-    callback.on_fit_end(trainer, module)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_pictures_of_the_validation_before_are_gone(fit):
+    fit({40: 500.0, 10: 6.0})
+    images = fit({30: 500.0})
+    assert [file.name for file in (images / "worst").iterdir()] == ["00_30.png"]

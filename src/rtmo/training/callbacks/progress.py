@@ -12,6 +12,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rtmo.training.module import PoseModule
 from rtmo.types import Batch
 
+BAR_SECONDS = 0.5  # between two texts beside a bar
+
 
 class RunProgress(ProgressBar):
     """Shows where the whole run stands, not only its epoch.
@@ -25,7 +27,7 @@ class RunProgress(ProgressBar):
         self.line_seconds = line_seconds
         self.console = Console()
         self._bar: Progress | None = None
-        self._last_line = 0.0
+        self._last_shown = 0.0
         self._enabled = True
 
     def disable(self) -> None:
@@ -39,7 +41,7 @@ class RunProgress(ProgressBar):
         self.console.print(*args, **kwargs)
 
     def _start(self, total: float) -> None:
-        self._last_line = time.monotonic()
+        self._last_shown = time.monotonic()
         if self._enabled and self.console.is_terminal:
             columns = (BarColumn(6), TextColumn("{task.description}"), TimeRemainingColumn(compact=True))
             self._bar = Progress(*columns, console=self.console)
@@ -53,11 +55,14 @@ class RunProgress(ProgressBar):
 
     def _show(self, text: Callable[[], str], completed: float, force: bool = False) -> None:
         """Shows the text if it is time to; else it is never made, which would wait for the device's metrics."""
-        if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], description=text(), completed=completed)
-        elif self._enabled and (force or time.monotonic() - self._last_line >= self.line_seconds):
-            self._last_line = time.monotonic()
+        seconds = self.line_seconds if self._bar is None else BAR_SECONDS
+        if not self._enabled or not (force or time.monotonic() - self._last_shown >= seconds):
+            return
+        self._last_shown = time.monotonic()
+        if self._bar is None:
             self.console.print(text(), highlight=False, soft_wrap=True)
+        else:
+            self._bar.update(self._bar.task_ids[0], description=text(), completed=completed)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._start(float(trainer.num_training_batches) * (trainer.max_epochs or 1))

@@ -11,19 +11,14 @@ from rtmo.evaluation.analysis import analyse
 
 
 class RunAnalysis(Callback):
-    """Writes ``analysis.json`` into the run folder when training ends; see ``rtmo.evaluation.analysis``.
+    """Writes ``analysis.json`` into the run folder after every validation; see ``rtmo.evaluation.analysis``.
 
-    It is about the first validation set. A run that did not validate has none.
+    It is about the first validation set.
     """
 
-    def __init__(self) -> None:
-        self._has_validated = False
-
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._has_validated |= not trainer.sanity_checking
-
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not self._has_validated:
+        """Not when training ends: a run that goes on after its last validation would have nothing to analyse."""
+        if trainer.sanity_checking:
             return
         metrics: Any = pl_module.metrics
         analysis = analyse(metrics["val"])  # on every rank, before they part

@@ -15,12 +15,13 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 
 from rtmo.skeletons import KeypointSet
+from rtmo.weights.file import RECORD
 
 PACKAGES = ("rtmo", "torch", "lightning", "torchmetrics", "hydra-core", "albumentations", "numpy", "pycocotools")
 
 
 class RunRecord(Callback):
-    """Writes ``config.yaml`` and ``environment.json`` when training starts, and ``checkpoint["rtmo"]``.
+    """Writes ``config.yaml`` and ``environment.json`` when training starts, and ``checkpoint[RECORD]``.
 
     Args:
         config: Plain containers, resolved.
@@ -43,7 +44,7 @@ class RunRecord(Callback):
         (folder / "environment.json").write_text(json.dumps(record, indent=2) + "\n")
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        checkpoint["rtmo"] = {"config": self.config, "skeleton": self.skeleton.to_plain()}
+        checkpoint[RECORD] = {"config": self.config, "skeleton": self.skeleton.to_plain()}
 
 
 def environment() -> dict[str, Any]:

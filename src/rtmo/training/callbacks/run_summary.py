@@ -12,7 +12,6 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from rtmo.data.coco_json import write_json
-from rtmo.training.memory import peak_memory_mib
 from rtmo.training.module import PoseModule
 
 STATE = "cost"  # key in checkpoints: what a run reached and took so far
@@ -22,7 +21,7 @@ class RunSummary(Callback):
     """Writes ``summary.json`` into the run folder when training ends.
 
     It holds the final value of every metric, the best ``val/AP`` and its checkpoint, seconds of training (without
-    validation) and in total, images/s of training, and peak memory in MiB. Of a run that goes on from
+    validation) and in total, images/s of training, and peak memory in MiB (``PeakMemory``). Of a run that goes on from
     a checkpoint, what it cost up to there counts as well.
     """
 
@@ -36,11 +35,11 @@ class RunSummary(Callback):
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         assert isinstance(pl_module, PoseModule)
         checkpoint[STATE] = {
-            "metrics": _floats(trainer.callback_metrics),
+            "metrics": {**self._earlier["metrics"], **_floats(trainer.callback_metrics)},
             "images": pl_module.step_times.images,
             "train_seconds": pl_module.step_times.seconds,
             "total_seconds": self._total_seconds(),
-            "peak_memory_mib": self._peak_memory_mib(),
+            "peak_memory_mib": self._peak_memory_mib(pl_module),
         }
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -50,10 +49,13 @@ class RunSummary(Callback):
             pl_module.step_times.images = self._earlier["images"]
             pl_module.step_times.seconds = self._earlier["train_seconds"]
 
-    @rank_zero_only
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not trainer.callback_metrics:  # the checkpoint was that of the last epoch: there was nothing left to do
-            trainer.callback_metrics.update({name: torch.tensor(x) for name, x in self._earlier["metrics"].items()})
+        for name, value in self._earlier["metrics"].items():  # of what was left to do, nothing may have been validated
+            trainer.callback_metrics.setdefault(name, torch.tensor(value))
+        self._write(trainer, pl_module)
+
+    @rank_zero_only
+    def _write(self, trainer: Trainer, pl_module: LightningModule) -> None:
         checkpoint = trainer.checkpoint_callback
         assert isinstance(pl_module, PoseModule)
         times = pl_module.step_times
@@ -64,7 +66,7 @@ class RunSummary(Callback):
             "total_seconds": round(self._total_seconds(), 1),
             "train_seconds": round(times.seconds, 1),
             "images_per_second": round(times.images / max(times.seconds, 1e-9), 2),
-            "peak_memory_mib": round(self._peak_memory_mib(), 1),
+            "peak_memory_mib": round(self._peak_memory_mib(pl_module), 1),
         }
         if isinstance(checkpoint, ModelCheckpoint) and checkpoint.best_model_score is not None:
             summary["best_val_AP"] = float(checkpoint.best_model_score)
@@ -74,8 +76,8 @@ class RunSummary(Callback):
     def _total_seconds(self) -> float:
         return self._earlier["total_seconds"] + time.monotonic() - self._started
 
-    def _peak_memory_mib(self) -> float:
-        return max(self._earlier["peak_memory_mib"], peak_memory_mib())
+    def _peak_memory_mib(self, module: PoseModule) -> float:
+        return max(self._earlier["peak_memory_mib"], module.peak_memory.mib())
 
 
 def _floats(metrics: Mapping[str, Tensor]) -> dict[str, float]:

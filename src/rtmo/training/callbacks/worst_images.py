@@ -19,9 +19,9 @@ WORST = "worst.json"  # in images/
 
 
 class WorstImages(Callback):
-    """Writes ``images/worst/<rank>_<image id>.png`` and ``images/worst.json`` when training ends.
+    """Writes ``images/worst/<rank>_<image id>.png`` and ``images/worst.json`` after every validation.
 
-    Chosen from all images of the last validation on ``data.val``, by the mean OKS of their people. The JSON file lists
+    Chosen from all its images of ``data.val``, by the mean OKS of their people. The JSON file lists
     ``file`` and the fields of ``ImageScore`` of each, the worst first.
 
     Args:
@@ -35,7 +35,6 @@ class WorstImages(Callback):
         self.score_thr = score_thr
         self.height = height
         self._shown: list[int] = []  # image ids in the order of this rank's loader, in the last validation
-        self._validated = False
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._shown = []
@@ -53,10 +52,8 @@ class WorstImages(Callback):
             self._shown += batch.image_ids
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._validated |= not trainer.sanity_checking
-
-    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not self._validated:
+        """Not when training ends: a run that goes on after its last validation would have none to draw."""
+        if trainer.sanity_checking:
             return
         assert isinstance(pl_module, PoseModule)
         matches = {match.image_id: match for match in pl_module.metrics["val"].matches()}  # gathers, as does the next
@@ -74,6 +71,8 @@ class WorstImages(Callback):
     ) -> None:
         source = trainer.datamodule.val_source  # type: ignore[attr-defined]
         folder = images_folder(trainer)
+        for file in (folder / "worst").glob("*.png"):  # of the validation before
+            file.unlink()
         listed = []
         for rank, score in enumerate(scores):
             file = f"worst/{rank:02d}_{score.image_id}.png"
