@@ -102,6 +102,14 @@ def test_a_sweep_that_is_run_again_tells_of_its_jobs_as_they_are_now(call, progr
     assert (code, "jobs" in stdout) == (0, False)
 
 
+def test_a_sweep_leaves_those_in_folders_below_alone(call, program, tmp_path):
+    inner = ("-m", "hydra.sweep.dir=sweep/inner")
+    assert call(program(by_seed({0: KeyError("our mistake")})), *inner, "seed=0")[0] == 1
+    code, stdout, _ = call(program(by_seed({0: 0.5})), *SWEEP, "seed=0")
+    assert (code, "1 jobs in sweep" in stdout) == (0, True)
+    assert states(tmp_path / "sweep" / "inner") == ["failed"]
+
+
 def test_errors_have_tracebacks_if_asked_for(call, program, tmp_path, monkeypatch):
     def task(cfg: dict) -> None:
         monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # which `call` takes away
