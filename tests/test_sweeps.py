@@ -18,6 +18,7 @@ SWEEP = ("-m", "hydra.sweep.dir=sweep")
 PRIMARY = """
 defaults: [_self_, {paths: default}, {hydra: default}, {sweep: null}]
 name: small
+model_name: one
 data_name: none
 optimized_metric: null
 seed: 0
@@ -200,6 +201,19 @@ class TestSearch:
         code, _, _ = call(program(lambda cfg: by_seed({cfg["seed"]: next(outcomes)})(cfg)), *four)
         assert code == 1
         assert yaml.safe_load((tmp_path / "sweep" / "optimization_results.yaml").read_text())["best_value"] == 0.5
+
+    def test_a_copy_that_searches_something_else_has_folders_of_its_own(self, call, program, tmp_path):
+        file = tmp_path / "conf" / "sweep" / "optuna_lr.yaml"
+        copy = yaml.safe_load(file.read_text())
+        copy["hydra"]["sweeper"]["params"] = {"seed": "range(0, 100)"}
+        file.with_name("seeds.yaml").write_text("# @package _global_\n" + yaml.safe_dump(copy))
+        two = ("sweep=seeds", "name=other", "hydra.sweeper.n_trials=2")
+        assert call(program(lambda cfg: float(cfg["seed"])), *two)[0] == 0
+        folders = [file.parent for file in tmp_path.rglob("job.json")]
+        assert len(folders) == 2
+        for folder in folders:
+            seed = json.loads((folder / "job.json").read_text())["value"]
+            assert folder == tmp_path / "outputs" / "sweeps" / "optuna_lr_one_none" / f"seed={seed:.0f}"
 
     def test_says_so_if_every_run_fails(self, call, program):
         two = ("sweep=optuna_lr", "hydra.sweeper.n_trials=2", "hydra.sweep.dir=sweep")

@@ -6,13 +6,13 @@ import math
 import os
 import signal
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
@@ -23,6 +23,14 @@ from rtmo.errors import EXIT_INPUT_ERROR
 RECORD, ERROR = "job.json", "error.txt"  # in the folder of every job; of one that failed
 
 log = logging.getLogger(__name__)
+
+
+def _searched(overrides: Iterable[str], params: Container[str]) -> str:
+    return ",".join(sorted(override for override in overrides if override.partition("=")[0] in params))
+
+
+# For hydra.sweep.subdir of a search: the job's values of what hydra.sweeper.params lists.
+OmegaConf.register_new_resolver("searched", _searched)
 
 
 class SweepStart(Callback):
