@@ -7,6 +7,7 @@ import yaml
 from lightning.pytorch.loggers import CSVLogger
 
 from rtmo.errors import InputError
+from rtmo.training.callbacks.run_record import environment
 from rtmo.training.earlier_run import continue_run, keep_rows
 
 
@@ -14,8 +15,18 @@ def config(folder: Path, **changed) -> dict:
     paths = {"output_dir": str(folder), "outputs_dir": str(folder.parent), "data_dir": "data"}
     best = {"dirpath": f"{folder}/checkpoints", "mode": "max"}
     lists = {"image_size": [64, 64], "segments": [{"until": 0.5, "shape": "cosine"}, {"until": 1.0, "shape": "flat"}]}
-    values = {"seed": 0, "rate": float("nan"), "images": "data/coco/train2017", "best": best, **lists, **changed}
-    return {**values, "paths": paths, "ckpt_path": None}
+    quiet = {"data": {"num_workers": 2}, "callbacks": {"progress": {"line_seconds": 10}}, "logger": {"csv": {}}}
+    values = {
+        **quiet,
+        "ckpt_path": None,
+        "seed": 0,
+        "rate": float("nan"),
+        "images": "data/coco/train2017",
+        "best": best,
+        **lists,
+        **changed,
+    }
+    return {**values, "paths": paths}
 
 
 def leave_run(folder: Path, *, finished: bool, **changed) -> None:
@@ -50,6 +61,25 @@ def test_a_finished_run_gives_its_metrics_wherever_it_is_now(tmp_path):
     cfg["paths"]["data_dir"], cfg["images"] = "/mnt/data", "/mnt/data/coco/train2017"
     assert continue_run(cfg) == {"val/AP": 0.25}
     assert cfg["ckpt_path"] is None
+
+
+def test_what_does_not_change_the_network_may_be_other(tmp_path):
+    leave_run(tmp_path / "run", finished=True)
+    quiet = {"data": {"num_workers": 8}, "callbacks": {"progress": None}, "logger": {"wandb": {"project": "rtmo"}}}
+    assert continue_run(config(tmp_path / "run", **quiet)) == {"val/AP": 0.25}
+
+
+def test_a_run_of_other_code_is_used_with_a_warning(tmp_path, caplog):
+    leave_run(tmp_path / "run", finished=True)
+    now = environment()
+    file = tmp_path / "run" / "environment.json"
+    file.write_text(json.dumps({**now, "threads": 64}))
+    assert continue_run(config(tmp_path / "run")) == {"val/AP": 0.25}
+    assert not caplog.records
+    file.write_text(json.dumps({**now, "commit": "abc", "packages": {**now["packages"], "torch": "1.0"}}))
+    assert continue_run(config(tmp_path / "run")) == {"val/AP": 0.25}
+    (warning,) = caplog.records
+    assert f"other code (commit abc there, {now['commit']} now; torch 1.0 there, " in warning.message
 
 
 @pytest.mark.parametrize(

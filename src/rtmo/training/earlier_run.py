@@ -11,8 +11,14 @@ import yaml
 from lightning.pytorch.loggers import CSVLogger
 
 from rtmo.errors import InputError
+from rtmo.training.callbacks.run_record import environment
 
-PLACES = ("paths", "ckpt_path")  # keys that say where things are, not what is computed
+# Keys that say where things are, how fast they go and what is told of them: the network is the same.
+WITHOUT_EFFECT = (
+    *("paths", "ckpt_path", "logger", "optimized_metric", "data.num_workers", "data.cache_gb"),
+    *("callbacks.progress", "trainer.log_every_n_steps"),
+)
+CODE = ("rtmo", "torch")  # packages whose version decides results
 SHOWN = 3  # differences in a message
 
 log = logging.getLogger(__name__)
@@ -35,6 +41,7 @@ def continue_run(config: dict[str, Any]) -> dict[str, float] | None:
     if not summary.is_file() and not checkpoint.is_file():
         return None
     check_same(folder, config)
+    warn_of_other_code(folder)
     if summary.is_file():
         log.info("%s: the run is finished, and is not done again", folder)
         return json.loads(summary.read_text())["metrics"]
@@ -66,6 +73,17 @@ def check_same(folder: Path, config: Mapping[str, Any]) -> None:
         )
 
 
+def warn_of_other_code(folder: Path) -> None:
+    """Says what has changed since the run of a folder, of what its config does not tell: commit and versions."""
+    file = folder / "environment.json"
+    if not file.is_file():
+        return
+    there, here = _code(json.loads(file.read_text())), _code(environment())
+    changed = [f"{name} {there[name]} there, {here[name]} now" for name in here if there[name] != here[name]]
+    if changed:
+        log.warning("%s: its run is of other code (%s); delete the folder to run anew", folder, "; ".join(changed))
+
+
 def keep_rows(logger: CSVLogger, before_step: int) -> None:
     """Has ``metrics.csv`` go on after the rows of earlier steps; Lightning would begin it anew.
 
@@ -82,11 +100,23 @@ def keep_rows(logger: CSVLogger, before_step: int) -> None:
     writer.save()
 
 
+def _code(record: Mapping[str, Any]) -> dict[str, str | None]:
+    packages = record.get("packages", {})
+    return {"commit": record.get("commit"), **{name: packages.get(name) for name in CODE}}
+
+
 def _settings(config: Mapping[str, Any]) -> dict[str, str]:
-    """Every value of a config by its dotted key, written so that NaN equals itself; paths by their names."""
+    """Every value of a config that has an effect, by its dotted key, written so that NaN equals itself.
+
+    Paths are by their names.
+    """
     places = sorted(config["paths"].items(), key=lambda item: -len(item[1]))  # a folder before the one it is in
-    rest = {key: value for key, value in config.items() if key not in PLACES}
-    return {key: repr(_without(places, value)) for key, value in _leaves(rest, "")}
+    values = {
+        key: _without(places, value)
+        for key, value in _leaves(config, "")
+        if not f"{key}.".startswith(tuple(f"{prefix}." for prefix in WITHOUT_EFFECT))
+    }
+    return {key: repr(value) for key, value in values.items()}
 
 
 def _leaves(node: Any, key: str) -> Iterator[tuple[str, Any]]:
