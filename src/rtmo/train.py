@@ -58,7 +58,7 @@ log = logging.getLogger(__name__)
 def main(cfg: dict[str, Any]) -> float | None:
     """Trains; what is returned is what a sweeper compares."""
     run = HydraConfig.get()
-    in_sweep = run.mode is RunMode.MULTIRUN
+    in_sweep, asked = run.mode is RunMode.MULTIRUN, dict(cfg)
     if in_sweep and (metrics := continue_run(cfg)) is not None:
         return optimized(cfg["optimized_metric"], metrics)
     return train(
@@ -66,6 +66,7 @@ def main(cfg: dict[str, Any]) -> float | None:
         overrides=run.overrides.task,
         chosen_recipe=run.runtime.choices["recipe"],
         sweep=Path(run.sweep.dir).name if in_sweep else None,
+        asked=asked,
     )
 
 
@@ -74,6 +75,7 @@ def train(
     overrides: Sequence[str] = (),
     chosen_recipe: str = "",
     sweep: str | None = None,
+    asked: Mapping[str, Any] | None = None,
 ) -> float | None:
     """Trains a model from a resolved config.
 
@@ -82,6 +84,7 @@ def train(
         overrides: What the command line changed, for the record.
         chosen_recipe: The file of conf/recipe that was chosen, for the log.
         sweep: Name of the sweep's folder if this is one of several runs of a command.
+        asked: The config for the record if it is not ``cfg``, whose ``ckpt_path`` may be of the run's own folder.
 
     Returns:
         The last value of ``optimized_metric``; None if the config names none.
@@ -94,7 +97,7 @@ def train(
     skeleton = keypoint_set(cfg["skeleton"])
     before = {RECORD: {}} if cfg["ckpt_path"] is None else check_resumable(Path(cfg["ckpt_path"]), skeleton)
     datamodule = build(cfg["data"], "data", skeleton)
-    record = RunRecord(config=cfg, skeleton=skeleton, overrides=overrides)
+    record = RunRecord(config=asked or cfg, skeleton=skeleton, overrides=overrides)
     loggers = wandb_run(cfg["logger"], run_id=before[RECORD].get(RUN_ID), group=sweep, overrides=overrides)
     log_model = bool((cfg["logger"].get("wandb") or {}).get("log_model"))
     records = [record, WandbRecords(config=cfg, skeleton=skeleton, log_model=log_model)]

@@ -86,6 +86,7 @@ def test_a_run_of_other_code_is_used_with_a_warning(tmp_path, caplog):
     ("changed", "message"),
     [
         ({"seed": 1}, r"run: holds a run with other options: seed \(0 there, 1 now\); give the sweep a new folder"),
+        ({"ckpt_path": "other.ckpt"}, r"ckpt_path \(None there, 'other.ckpt' now\)"),
         ({"rate": 0.1}, r"rate \(nan there, 0.1 now\)"),
         ({"more": None}, r"more \(missing there, None now\)"),
         ({"image_size": [64, 96]}, r"image_size.1 \(64 there, 96 now\)"),

@@ -15,9 +15,10 @@ from rtmo.training.callbacks.run_record import environment
 
 # Keys that say where things are, how fast they go and what is told of them: the network is the same.
 WITHOUT_EFFECT = (
-    *("paths", "ckpt_path", "logger", "optimized_metric", "data.num_workers", "data.cache_gb"),
+    *("paths", "logger", "optimized_metric", "data.num_workers", "data.cache_gb"),
     *("callbacks.progress", "trainer.log_every_n_steps"),
 )
+OWN_CHECKPOINT = "${paths.output_dir}/checkpoints/last.ckpt"
 CODE = ("rtmo", "torch")  # packages whose version decides results
 SHOWN = 3  # differences in a message
 
@@ -108,7 +109,7 @@ def _code(record: Mapping[str, Any]) -> dict[str, str | None]:
 def _settings(config: Mapping[str, Any]) -> dict[str, str]:
     """Every value of a config that has an effect, by its dotted key, written so that NaN equals itself.
 
-    Paths are by their names.
+    Paths are by their names. The folder's own last checkpoint is no start of the run but where it went on.
     """
     places = sorted(config["paths"].items(), key=lambda item: -len(item[1]))  # a folder before the one it is in
     values = {
@@ -116,6 +117,8 @@ def _settings(config: Mapping[str, Any]) -> dict[str, str]:
         for key, value in _leaves(config, "")
         if not f"{key}.".startswith(tuple(f"{prefix}." for prefix in WITHOUT_EFFECT))
     }
+    if values.get("ckpt_path") == OWN_CHECKPOINT:
+        values["ckpt_path"] = None
     return {key: repr(value) for key, value in values.items()}
 
 
