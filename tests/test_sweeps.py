@@ -120,6 +120,12 @@ def test_errors_have_tracebacks_if_asked_for(call, program, tmp_path, monkeypatc
     assert (tmp_path / "sweep" / "0" / "error.txt").read_text().startswith("Traceback")
 
 
+def test_a_run_without_the_metric_of_the_sweep_failed(call, program, tmp_path):
+    code, stdout, _ = call(program(lambda cfg: train.optimized("val/PA", {"val/AP": 0.5})), *SWEEP, "seed=0")
+    assert (code, states(tmp_path / "sweep")) == (1, ["failed"])
+    assert "RuntimeError: optimized_metric=val/PA: the run has no such metric; did you mean 'val/AP'" in stdout
+
+
 def test_a_sweep_can_be_stopped(call, program, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         call(program(by_seed({0: 0.5, 1: KeyboardInterrupt()})), *SWEEP, "seed=0,1,2")

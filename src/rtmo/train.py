@@ -90,7 +90,8 @@ def train(
         The last value of ``optimized_metric``; None if the config names none.
 
     Raises:
-        InputError: If something the config asks for cannot be had, or the run has no such metric.
+        InputError: If something the config asks for cannot be had.
+        RuntimeError: If the run ends without the metric.
     """
     check_values(cfg)
     seed_everything(cfg["seed"], workers=True, verbose=False)
@@ -136,12 +137,14 @@ def optimized(name: str | None, metrics: Mapping[str, Tensor | float]) -> float 
     """The metric that a sweep compares its runs by; None if there is no such thing.
 
     Raises:
-        InputError: If the run has no metric of that name: a sweep must not take its absence for a bad score.
+        RuntimeError: If the run has no metric of that name: a sweep must not take its absence for a bad score.
     """
     if name is None:
         return None
     if name not in metrics:
-        raise InputError(f"optimized_metric={name}: the run has no such metric; {did_you_mean(name, sorted(metrics))}")
+        raise RuntimeError(
+            f"optimized_metric={name}: the run has no such metric; {did_you_mean(name, sorted(metrics))}"
+        )
     return float(metrics[name])
 
 
@@ -149,6 +152,11 @@ def check_values(cfg: Mapping[str, Any]) -> None:
     """Refuses top-level values that no constructor would."""
     if not isinstance(cfg["seed"], int) or cfg["seed"] < 0:
         raise InputError(f"seed: expected a whole number from 0 on, got {cfg['seed']!r}")
+    name = cfg["optimized_metric"]
+    if name is not None and not str(name).startswith(("train/", "val/")):
+        raise InputError(
+            f"optimized_metric={name}: no metric has such a name; give one of val/, such as val/AP, or null"
+        )
 
 
 def check_resumable(path: Path, skeleton: KeypointSet) -> dict[str, Any]:
