@@ -18,6 +18,7 @@ SWEEP = ("-m", "hydra.sweep.dir=sweep")
 PRIMARY = """
 defaults: [_self_, {paths: default}, {hydra: default}, {sweep: null}]
 name: small
+model_name: one
 data_name: none
 optimized_metric: null
 seed: 0
@@ -102,6 +103,14 @@ def test_a_sweep_that_is_run_again_tells_of_its_jobs_as_they_are_now(call, progr
     assert (code, "jobs" in stdout) == (0, False)
 
 
+def test_a_sweep_leaves_those_in_folders_below_alone(call, program, tmp_path):
+    inner = ("-m", "hydra.sweep.dir=sweep/inner")
+    assert call(program(by_seed({0: KeyError("our mistake")})), *inner, "seed=0")[0] == 1
+    code, stdout, _ = call(program(by_seed({0: 0.5})), *SWEEP, "seed=0")
+    assert (code, "1 jobs in sweep" in stdout) == (0, True)
+    assert states(tmp_path / "sweep" / "inner") == ["failed"]
+
+
 def test_errors_have_tracebacks_if_asked_for(call, program, tmp_path, monkeypatch):
     def task(cfg: dict) -> None:
         monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # which `call` takes away
@@ -109,6 +118,12 @@ def test_errors_have_tracebacks_if_asked_for(call, program, tmp_path, monkeypatc
 
     assert call(program(task), *SWEEP, "seed=0")[0] == 2
     assert (tmp_path / "sweep" / "0" / "error.txt").read_text().startswith("Traceback")
+
+
+def test_a_run_without_the_metric_of_the_sweep_failed(call, program, tmp_path):
+    code, stdout, _ = call(program(lambda cfg: train.optimized("val/PA", {"val/AP": 0.5})), *SWEEP, "seed=0")
+    assert (code, states(tmp_path / "sweep")) == (1, ["failed"])
+    assert "RuntimeError: optimized_metric=val/PA: the run has no such metric; did you mean 'val/AP'" in stdout
 
 
 def test_a_sweep_can_be_stopped(call, program, tmp_path):
@@ -192,6 +207,19 @@ class TestSearch:
         code, _, _ = call(program(lambda cfg: by_seed({cfg["seed"]: next(outcomes)})(cfg)), *four)
         assert code == 1
         assert yaml.safe_load((tmp_path / "sweep" / "optimization_results.yaml").read_text())["best_value"] == 0.5
+
+    def test_a_copy_that_searches_something_else_has_folders_of_its_own(self, call, program, tmp_path):
+        file = tmp_path / "conf" / "sweep" / "optuna_lr.yaml"
+        copy = yaml.safe_load(file.read_text())
+        copy["hydra"]["sweeper"]["params"] = {"seed": "range(0, 100)"}
+        file.with_name("seeds.yaml").write_text("# @package _global_\n" + yaml.safe_dump(copy))
+        two = ("sweep=seeds", "name=other", "hydra.sweeper.n_trials=2")
+        assert call(program(lambda cfg: float(cfg["seed"])), *two)[0] == 0
+        folders = [file.parent for file in tmp_path.rglob("job.json")]
+        assert len(folders) == 2
+        for folder in folders:
+            seed = json.loads((folder / "job.json").read_text())["value"]
+            assert folder == tmp_path / "outputs" / "sweeps" / "optuna_lr_one_none" / f"seed={seed:.0f}"
 
     def test_says_so_if_every_run_fails(self, call, program):
         two = ("sweep=optuna_lr", "hydra.sweeper.n_trials=2", "hydra.sweep.dir=sweep")

@@ -1,5 +1,7 @@
 """What Hydra, OmegaConf and PyYAML refuse, in one sentence with the fix."""
 
+import re
+
 import yaml
 from hydra.errors import CompactHydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig
@@ -13,6 +15,7 @@ PLUGINS = (
     "hydra/sweeper=optuna",
     *(f"hydra/launcher={name}" for name in ("joblib", "submitit_local", "submitit_slurm")),
 )
+SEVERAL_VALUES = re.compile(r"Ambiguous value for argument '(.+?)=(.+)'\n")  # of Hydra's message
 CONFIG_ERRORS = (InputError, CompactHydraException, OmegaConfBaseException, yaml.YAMLError)
 
 
@@ -25,8 +28,7 @@ def explain(error: Exception) -> str:
         return f"{error.override}: not an override ({reason}); write key=value, and quotes around unusual values"
     cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
     if not isinstance(cause, OmegaConfBaseException):
-        # Out of a loader's worker the message comes with the worker's traceback before it.
-        return str(error).rpartition(f"{InputError.__module__}.{InputError.__name__}: ")[2].strip()
+        return _explain_text(str(error))
     key = str(cause.full_key)
     if isinstance(cause, MissingMandatoryValue):
         return f"{key}: has no value; give {key}=..."
@@ -35,6 +37,14 @@ def explain(error: Exception) -> str:
         hint = f" (+{key}=... passes an argument that conf/ does not list)" if "." in key else ""
         return f"{key}: no such key; {did_you_mean(str(cause.key), known)}{hint}"
     return f"{key}: {str(cause).splitlines()[0]}"
+
+
+def _explain_text(text: str) -> str:
+    if several := SEVERAL_VALUES.match(text):
+        key, values = several.groups()
+        return f"{key}={values}: several values need -m, a run for each of them; a list is written {key}=[{values}]"
+    # Out of a loader's worker the message comes with the worker's traceback before it.
+    return text.rpartition(f"{InputError.__module__}.{InputError.__name__}: ")[2].strip()
 
 
 def _explain_choice(error: MissingConfigException) -> str:

@@ -6,13 +6,13 @@ import math
 import os
 import signal
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
@@ -25,6 +25,14 @@ RECORD, ERROR = "job.json", "error.txt"  # in the folder of every job; of one th
 log = logging.getLogger(__name__)
 
 
+def _searched(overrides: Iterable[str], params: Container[str]) -> str:
+    return ",".join(sorted(override for override in overrides if override.partition("=")[0] in params))
+
+
+# For hydra.sweep.subdir of a search: the job's values of what hydra.sweeper.params lists.
+OmegaConf.register_new_resolver("searched", _searched)
+
+
 class SweepStart(Callback):
     """Hydra's callback ``hydra.callbacks.sweep``: forgets how jobs of the folder ended when they ran before.
 
@@ -35,8 +43,8 @@ class SweepStart(Callback):
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         SweepStart.folder = Path(config.hydra.sweep.dir)
-        for record in SweepStart.folder.rglob(RECORD):
-            record.unlink()
+        for folder in _records():
+            (folder / RECORD).unlink()
 
 
 def run_job(task: Callable[[DictConfig], Any], cfg: DictConfig) -> Any:
@@ -52,7 +60,8 @@ def run_job(task: Callable[[DictConfig], Any], cfg: DictConfig) -> Any:
     folder = Path(job.runtime.output_dir)
     finished_before = (folder / "summary.json").is_file()  # whatever happens now says nothing of that run
     metric = cfg.get("optimized_metric") or "val/AP"
-    record = {"job": job.job.num, "overrides": list(job.overrides.task), "metric": metric, "state": "stopped"}
+    record = {"job": job.job.num, "folder": str(job.sweep.subdir), "overrides": list(job.overrides.task)}
+    record |= {"metric": metric, "state": "stopped"}
     _write(folder, record)
     if not finished_before:
         (folder / ERROR).unlink(missing_ok=True)
@@ -114,11 +123,16 @@ def report() -> int:
 
 
 def _records() -> dict[Path, Mapping[str, Any]]:
-    """What ``job.json`` says, by the folder of the job, in the order of their numbers."""
-    if SweepStart.folder is None:
+    """What ``job.json`` says, by the folder of the job, in the order of their numbers.
+
+    Sweeps in folders below have records too: a record says where in its own sweep it is.
+    """
+    sweep = SweepStart.folder
+    if sweep is None:
         return {}
-    found = {file.parent: json.loads(file.read_text()) for file in SweepStart.folder.rglob(RECORD)}
-    return dict(sorted(found.items(), key=lambda item: item[1]["job"]))
+    found = {file.parent: json.loads(file.read_text()) for file in sweep.rglob(RECORD)}
+    own = {folder: record for folder, record in found.items() if folder == sweep / record.get("folder", "")}
+    return dict(sorted(own.items(), key=lambda item: item[1]["job"]))
 
 
 def _value(result: Any, folder: Path, metric: str) -> float | None:

@@ -59,7 +59,7 @@ log = logging.getLogger(__name__)
 def main(cfg: dict[str, Any]) -> float | None:
     """Trains; what is returned is what a sweeper compares."""
     run = HydraConfig.get()
-    in_sweep = run.mode is RunMode.MULTIRUN
+    in_sweep, asked = run.mode is RunMode.MULTIRUN, dict(cfg)
     if in_sweep and (metrics := continue_run(cfg)) is not None:
         return optimized(cfg["optimized_metric"], metrics)
     return train(
@@ -67,6 +67,7 @@ def main(cfg: dict[str, Any]) -> float | None:
         overrides=run.overrides.task,
         chosen_recipe=run.runtime.choices["recipe"],
         sweep=Path(run.sweep.dir).name if in_sweep else None,
+        asked=asked,
     )
 
 
@@ -75,6 +76,7 @@ def train(
     overrides: Sequence[str] = (),
     chosen_recipe: str = "",
     sweep: str | None = None,
+    asked: Mapping[str, Any] | None = None,
 ) -> float | None:
     """Trains a model from a resolved config.
 
@@ -83,19 +85,21 @@ def train(
         overrides: What the command line changed, for the record.
         chosen_recipe: The file of conf/recipe that was chosen, for the log.
         sweep: Name of the sweep's folder if this is one of several runs of a command.
+        asked: The config for the record if it is not ``cfg``, whose ``ckpt_path`` may be of the run's own folder.
 
     Returns:
         The last value of ``optimized_metric``; None if the config names none.
 
     Raises:
-        InputError: If something the config asks for cannot be had, or the run has no such metric.
+        InputError: If something the config asks for cannot be had.
+        RuntimeError: If the run ends without the metric.
     """
     check_values(cfg)
     seed_everything(cfg["seed"], workers=True, verbose=False)
     skeleton = keypoint_set(cfg["skeleton"])
     before = {RECORD: {}} if cfg["ckpt_path"] is None else check_resumable(Path(cfg["ckpt_path"]), skeleton)
     datamodule = build(cfg["data"], "data", skeleton)
-    record = RunRecord(config=cfg, skeleton=skeleton, overrides=overrides)
+    record = RunRecord(config=asked or cfg, skeleton=skeleton, overrides=overrides)
     is_same_run = sweep is None or in_folder_of(cfg)  # else jobs that start from one checkpoint would be one run
     run_id = before[RECORD].get(RUN_ID) if is_same_run else None
     loggers = wandb_run(cfg["logger"], run_id=run_id, group=sweep, overrides=overrides)
@@ -136,12 +140,14 @@ def optimized(name: str | None, metrics: Mapping[str, Tensor | float]) -> float 
     """The metric that a sweep compares its runs by; None if there is no such thing.
 
     Raises:
-        InputError: If the run has no metric of that name: a sweep must not take its absence for a bad score.
+        RuntimeError: If the run has no metric of that name: a sweep must not take its absence for a bad score.
     """
     if name is None:
         return None
     if name not in metrics:
-        raise InputError(f"optimized_metric={name}: the run has no such metric; {did_you_mean(name, sorted(metrics))}")
+        raise RuntimeError(
+            f"optimized_metric={name}: the run has no such metric; {did_you_mean(name, sorted(metrics))}"
+        )
     return float(metrics[name])
 
 
@@ -153,6 +159,11 @@ def check_values(cfg: Mapping[str, Any]) -> None:
     if not isinstance(log_model, bool):
         raise InputError(
             f"logger.wandb.log_model: expected true (the best and the last checkpoint) or false, got {log_model!r}"
+        )
+    name = cfg["optimized_metric"]
+    if name is not None and not str(name).startswith(("train/", "val/")):
+        raise InputError(
+            f"optimized_metric={name}: no metric has such a name; give one of val/, such as val/AP, or null"
         )
 
 

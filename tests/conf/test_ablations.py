@@ -106,3 +106,10 @@ def test_the_runs_of_a_sweep_differ_and_are_compared_by_ap(sweep):
     for index, config in enumerate(configs):
         assert config["optimized_metric"] == "val/AP"
         assert config not in configs[:index]
+
+
+@pytest.mark.parametrize("sweep", [*SWEEPS, "optuna_lr"])
+def test_the_folder_of_a_sweep_is_named_by_what_all_its_runs_share(sweep):
+    settings = yaml.safe_load((conf_dir() / "sweep" / f"{sweep}.yaml").read_text())["hydra"]
+    model = "" if "model" in settings["sweeper"]["params"] else "_${model_name}"
+    assert settings["sweep"]["dir"] == f"${{paths.outputs_dir}}/sweeps/{sweep}{model}_${{data_name}}"

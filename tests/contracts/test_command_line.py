@@ -34,6 +34,8 @@ TINY = ("model=rtmo_n", "data=synthetic", "trainer=cpu", "image_size=[64,64]", "
         (["pretrained=yes"], "pretrained=yes: neither a file nor a published model"),
         (["pretrained=nowhere.pth"], "pretrained=nowhere.pth: no such file"),
         (["seed=x"], "seed: expected a whole number"),
+        (["ablation=kld,dcc"], "ablation=kld,dcc: several values need -m, a run for each of them; a list is written"),
+        (["optimized_metric=AP"], "optimized_metric=AP: no metric has such a name; give one of val/"),
         (["criterion.assigner.topk=0"], "criterion.assigner: topk must be"),
     ],
 )

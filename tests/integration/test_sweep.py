@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from rtmo.config import compose, validate
 from rtmo.errors import EXIT_INPUT_ERROR
@@ -73,6 +74,8 @@ def test_four_jobs_of_which_one_fails_and_all_are_killed_end_with_four_results(t
         with (sweep / str(number) / "metrics.csv").open() as lines:
             steps = [int(row["step"]) for row in csv.DictReader(lines) if row["train/loss"]]
         assert steps == list(range(24))
+        record = yaml.safe_load((sweep / str(number) / "config.yaml").read_text())
+        assert record["ckpt_path"] is None  # as the command said, though the last one went on from a checkpoint
     assert not list(sweep.rglob("error.txt"))
 
     report = [sys.executable, "-m", "rtmo.report", "runs=sweep", "output=report"]

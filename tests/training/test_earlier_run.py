@@ -8,6 +8,7 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from rtmo.errors import InputError
+from rtmo.training.callbacks.run_record import environment
 from rtmo.training.earlier_run import continue_run, in_folder_of, keep_rows
 
 
@@ -15,8 +16,18 @@ def config(folder: Path, **changed) -> dict:
     paths = {"output_dir": str(folder), "outputs_dir": str(folder.parent), "data_dir": "data"}
     best = {"dirpath": f"{folder}/checkpoints", "mode": "max"}
     lists = {"image_size": [64, 64], "segments": [{"until": 0.5, "shape": "cosine"}, {"until": 1.0, "shape": "flat"}]}
-    values = {"seed": 0, "rate": float("nan"), "images": "data/coco/train2017", "best": best, **lists, **changed}
-    return {**values, "paths": paths, "ckpt_path": None}
+    quiet = {"data": {"num_workers": 2}, "callbacks": {"progress": {"line_seconds": 10}}, "logger": {"csv": {}}}
+    values = {
+        **quiet,
+        "ckpt_path": None,
+        "seed": 0,
+        "rate": float("nan"),
+        "images": "data/coco/train2017",
+        "best": best,
+        **lists,
+        **changed,
+    }
+    return {**values, "paths": paths}
 
 
 def leave_run(folder: Path, *, finished: bool, **changed) -> None:
@@ -53,10 +64,30 @@ def test_a_finished_run_gives_its_metrics_wherever_it_is_now(tmp_path):
     assert cfg["ckpt_path"] is None
 
 
+def test_what_does_not_change_the_network_may_be_other(tmp_path):
+    leave_run(tmp_path / "run", finished=True)
+    quiet = {"data": {"num_workers": 8}, "callbacks": {"progress": None}, "logger": {"wandb": {"project": "rtmo"}}}
+    assert continue_run(config(tmp_path / "run", **quiet)) == {"val/AP": 0.25}
+
+
+def test_a_run_of_other_code_is_used_with_a_warning(tmp_path, caplog):
+    leave_run(tmp_path / "run", finished=True)
+    now = environment()
+    file = tmp_path / "run" / "environment.json"
+    file.write_text(json.dumps({**now, "threads": 64}))
+    assert continue_run(config(tmp_path / "run")) == {"val/AP": 0.25}
+    assert not caplog.records
+    file.write_text(json.dumps({**now, "commit": "abc", "packages": {**now["packages"], "torch": "1.0"}}))
+    assert continue_run(config(tmp_path / "run")) == {"val/AP": 0.25}
+    (warning,) = caplog.records
+    assert f"other code (commit abc there, {now['commit']} now; torch 1.0 there, " in warning.message
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
         ({"seed": 1}, r"run: holds a run with other options: seed \(0 there, 1 now\); give the sweep a new folder"),
+        ({"ckpt_path": "other.ckpt"}, r"ckpt_path \(None there, 'other.ckpt' now\)"),
         ({"rate": 0.1}, r"rate \(nan there, 0.1 now\)"),
         ({"more": None}, r"more \(missing there, None now\)"),
         ({"image_size": [64, 96]}, r"image_size.1 \(64 there, 96 now\)"),

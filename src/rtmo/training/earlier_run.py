@@ -12,8 +12,15 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from rtmo.errors import InputError
+from rtmo.training.callbacks.run_record import environment
 
-PLACES = ("paths", "ckpt_path")  # keys that say where things are, not what is computed
+# Keys that say where things are, how fast they go and what is told of them: the network is the same.
+WITHOUT_EFFECT = (
+    *("paths", "logger", "optimized_metric", "data.num_workers", "data.cache_gb"),
+    *("callbacks.progress", "trainer.log_every_n_steps"),
+)
+OWN_CHECKPOINT = "${paths.output_dir}/checkpoints/last.ckpt"
+CODE = ("rtmo", "torch")  # packages whose version decides results
 SHOWN = 3  # differences in a message
 
 log = logging.getLogger(__name__)
@@ -36,6 +43,7 @@ def continue_run(config: dict[str, Any]) -> dict[str, float] | None:
     if not summary.is_file() and not checkpoint.is_file():
         return None
     check_same(folder, config)
+    warn_of_other_code(folder)
     if summary.is_file():
         log.info("%s: the run is finished, and is not done again", folder)
         return json.loads(summary.read_text())["metrics"]
@@ -74,6 +82,17 @@ def in_folder_of(config: Mapping[str, Any]) -> bool:
     return Path(config["ckpt_path"]).resolve().is_relative_to(Path(config["paths"]["output_dir"]).resolve())
 
 
+def warn_of_other_code(folder: Path) -> None:
+    """Says what has changed since the run of a folder, of what its config does not tell: commit and versions."""
+    file = folder / "environment.json"
+    if not file.is_file():
+        return
+    there, here = _code(json.loads(file.read_text())), _code(environment())
+    changed = [f"{name} {there[name]} there, {here[name]} now" for name in here if there[name] != here[name]]
+    if changed:
+        log.warning("%s: its run is of other code (%s); delete the folder to run anew", folder, "; ".join(changed))
+
+
 @rank_zero_only
 def keep_rows(logger: CSVLogger, before_step: int) -> None:
     """Has ``metrics.csv`` go on after the rows of earlier steps; Lightning would begin it anew. Only rank zero logs.
@@ -91,11 +110,25 @@ def keep_rows(logger: CSVLogger, before_step: int) -> None:
     writer.save()
 
 
+def _code(record: Mapping[str, Any]) -> dict[str, str | None]:
+    packages = record.get("packages", {})
+    return {"commit": record.get("commit"), **{name: packages.get(name) for name in CODE}}
+
+
 def _settings(config: Mapping[str, Any]) -> dict[str, str]:
-    """Every value of a config by its dotted key, written so that NaN equals itself; paths by their names."""
+    """Every value of a config that has an effect, by its dotted key, written so that NaN equals itself.
+
+    Paths are by their names. The folder's own last checkpoint is no start of the run but where it went on.
+    """
     places = sorted(config["paths"].items(), key=lambda item: -len(item[1]))  # a folder before the one it is in
-    rest = {key: value for key, value in config.items() if key not in PLACES}
-    return {key: repr(_without(places, value)) for key, value in _leaves(rest, "")}
+    values = {
+        key: _without(places, value)
+        for key, value in _leaves(config, "")
+        if not f"{key}.".startswith(tuple(f"{prefix}." for prefix in WITHOUT_EFFECT))
+    }
+    if values.get("ckpt_path") == OWN_CHECKPOINT:
+        values["ckpt_path"] = None
+    return {key: repr(value) for key, value in values.items()}
 
 
 def _leaves(node: Any, key: str) -> Iterator[tuple[str, Any]]:
