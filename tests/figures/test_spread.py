@@ -63,7 +63,17 @@ def test_rank_correlation_sees_order_alone():
     values = np.array([3.0, 1, 2, 8])
     assert rank_correlation(values, np.exp(values)) == pytest.approx(1)
     assert rank_correlation(values, -values) == pytest.approx(-1)
-    assert rank_correlation(values[:1], values[:1]) == 0
+
+
+def test_points_that_tie_share_a_rank():
+    oks, spread = np.array([0.0, 0, 0, 0.5, 1]), np.array([0.1, 0.3, 0.2, 0.4, 0.5])
+    assert rank_correlation(oks, spread) == pytest.approx(8 / 80**0.5)
+    assert rank_correlation(oks, spread[[2, 0, 1, 3, 4]]) == pytest.approx(8 / 80**0.5)
+
+
+@pytest.mark.parametrize("grids", [[], [grid(0.5, 0.1)], [grid(0, 0.1), grid(0, 0.2)], [grid(0, 0.1), grid(1, 0.1)]])
+def test_without_an_order_there_is_no_rank_correlation(grids):
+    assert summary(grids)["rank_correlation"] is None
 
 
 def test_command_writes_figure_points_and_numbers(checkpoint, call, tmp_path):
