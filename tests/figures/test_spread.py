@@ -87,6 +87,13 @@ def test_command_writes_figure_points_and_numbers(checkpoint, call, tmp_path):
     assert (tmp_path / "drawn/spread.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("word", ["score_thr=0.5", "nms_thr=0.5"])
+def test_thresholds_are_refused_as_all_grid_points_are_measured(checkpoint, call, word):
+    code, _, stderr = call(spread.main, f"checkpoint={checkpoint}", word)
+    assert code == 2
+    assert stderr.startswith(f"error: {word.partition('=')[0]}: no such key")
+
+
 def test_a_loss_that_learns_no_spread_is_refused(make_checkpoint, network):
     fixed = make_checkpoint("ablation=mle_fixed_spread")
     with pytest.raises(

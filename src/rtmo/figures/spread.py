@@ -69,7 +69,7 @@ def main(cfg: dict[str, Any]) -> None:
     check_counts(cfg, ("num_images",))
     network, folder = network_of(cfg), Path(cfg["output"])
     criterion = criterion_of(cfg["checkpoint"], network).to(cfg["device"])
-    dataset = ValDataset(source=val_source(cfg), image_size=network.image_size)
+    dataset = ValDataset(source=val_source(cfg, network.skeleton), image_size=network.image_size)
     items = [dataset[index] for index in range(min(cfg["num_images"], len(dataset)))]
     grids = [measure_grids(network, criterion.assigner, item) for item in items]
     flat = [grid for of_image in grids for grid in of_image]
