@@ -84,7 +84,7 @@ def take_from_checkpoint(cfg: DictConfig, overrides: Sequence[str] = ()) -> None
         if cfg[name] is None:
             cfg[name] = trained[name]
     for name in ("score_thr", "nms_thr"):
-        if cfg[name] is None:
+        if name in cfg and cfg[name] is None:  # figures of grid points have none
             cfg[name] = trained["module"][name]
 
 

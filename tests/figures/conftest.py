@@ -8,7 +8,7 @@ from networks import SMALL, small_rtmo
 
 from rtmo import config
 from rtmo.figures.network import Network
-from rtmo.skeletons import COCO17
+from rtmo.skeletons import COCO17, KeypointSet
 from rtmo.train import KEYS
 
 TINY = ("model=rtmo_n", "data=synthetic", "image_size=[64,64]", "paths.output_dir=run", "data.val.num_images=3")
@@ -26,11 +26,11 @@ def make_checkpoint(tmp_path_factory):
     model = {**SMALL, "strides": [16, 32], "neck_widen_factor": None}
     words = [f"model.{name}={'null' if value is None else value}" for name, value in model.items()]
 
-    def make(*overrides: str, **arguments: str) -> Path:
+    def make(*overrides: str, skeleton: KeypointSet = COCO17, **arguments: str) -> Path:
         cfg = config.validate(config.compose("train", [*TINY, *words, *overrides]), "train", KEYS)
-        weights = {f"model.{name}": value for name, value in small_rtmo(**arguments).state_dict().items()}
+        weights = {f"model.{name}": value for name, value in small_rtmo(skeleton, **arguments).state_dict().items()}
         file = tmp_path_factory.mktemp("run") / "best.ckpt"
-        torch.save({"state_dict": weights, "rtmo": {"config": cfg, "skeleton": COCO17.to_plain()}}, file)
+        torch.save({"state_dict": weights, "rtmo": {"config": cfg, "skeleton": skeleton.to_plain()}}, file)
         return file
 
     return make

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from rtmo.errors import InputError
 from rtmo.figures import bins
 from rtmo.figures.bins import find_pairs, network_names, roughness
 from rtmo.figures.found import find_people
+from rtmo.skeletons import COCO17, CROWDPOSE14
 
 
 @pytest.mark.parametrize(
@@ -77,6 +79,22 @@ def test_command_writes_figure_rows_and_means(checkpoint, make_checkpoint, call,
     assert list(numbers) == ["dcc", "cc_dba"]
     assert numbers["dcc"]["heatmaps"] == numbers["cc_dba"]["heatmaps"] == len(of_dcc) == len(rows) / 2
     assert numbers["dcc"]["total_variation"] == pytest.approx(np.mean(of_dcc), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "skeleton", "message"),
+    [
+        ((), CROWDPOSE14, r"compare=\S+: has joints crowdpose14, but checkpoint=\S+ coco17; give two"),
+        (("image_size=[96,64]",), COCO17, r"compare=\S+: was trained at 96 x 64 px, but checkpoint=\S+ at 64 x 64 px"),
+    ],
+)
+def test_networks_that_differ_in_more_than_decoding_are_refused(
+    checkpoint, make_checkpoint, call, overrides, skeleton, message
+):
+    other = make_checkpoint(*overrides, skeleton=skeleton)
+    code, _, stderr = call(bins.main, f"checkpoint={checkpoint}", f"compare={other}")
+    assert code == 2
+    assert re.match(f"error: {message}", stderr.splitlines()[-1])
 
 
 def test_the_other_checkpoint_is_needed(checkpoint, call):

@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 import torch
 
 from rtmo.data.letterbox import fitted
@@ -35,4 +34,4 @@ def test_nobody_above_the_threshold(network):
     sure = type(network)(network.model, network.skeleton, network.image_size, score_thr=1.0)
     found = find_people(sure, SyntheticPeople(num_images=1, image_size=(64, 64), seed=0).load(0))
     assert len(found) == 0
-    assert found.codes.keypoints.shape == pytest.approx((0, 17, 2))
+    assert found.codes.keypoints.shape == (0, 17, 2)

@@ -57,14 +57,14 @@ def test_what_is_drawn_is_described_in_px_of_the_image():
 
 def test_a_row_for_each_of_the_best_people(network, checkpoint, call, tmp_path):
     words = [f"checkpoint={checkpoint}", "score_thr=0", "nms_thr=1", "num_images=1", "people=2", "output=drawn"]
-    code, stdout, _ = call(heatmaps.main, *words, "joints=[nose,left_ankle]")
+    code, stdout, _ = call(heatmaps.main, *words, "joints=nose")
     assert code == 0
     assert {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*.*")} == {
         *("drawn/heatmaps_0.png", "drawn/heatmaps_0.json"),
     }
     assert "drawn/heatmaps_0.png\n" in stdout
     people = json.loads((tmp_path / "drawn/heatmaps_0.json").read_text())
-    assert [list(person["joints"]) for person in people] == [["nose", "left_ankle"]] * 2
+    assert [list(person["joints"]) for person in people] == [["nose"]] * 2
 
 
 def test_files_of_ones_own_are_shown_as_they_are(tmp_path):
@@ -75,9 +75,14 @@ def test_files_of_ones_own_are_shown_as_they_are(tmp_path):
         list(samples({"image": ["nowhere.jpg"]}, COCO17))
 
 
+def test_images_of_one_name_would_overwrite_each_other():
+    with pytest.raises(InputError, match=r"image: a/1.jpg and b/1.jpg would be drawn into the same file"):
+        list(samples({"image": ["a/1.jpg", "2.jpg", "b/1.jpg"]}, COCO17))
+
+
 def test_joints_are_chosen_by_name_or_spread_over_the_body():
     assert chosen_joints(["nose", "left_ankle"], COCO17, 4) == [NOSE, ANKLE]
-    assert [COCO17.joints[joint] for joint in chosen_joints(None, COCO17, 4)] == (
+    assert [COCO17.joints[joint] for joint in chosen_joints([], COCO17, 4)] == (
         ["nose", "left_shoulder", "left_hip", "right_ankle"]
     )
     with pytest.raises(InputError, match="joints: coco17 has no left_wirst; did you mean"):
@@ -89,6 +94,9 @@ def test_joints_are_chosen_by_name_or_spread_over_the_body():
     [
         (["score_thr=1"], "score_thr=1: the network finds nobody in any image; lower it, or give other images"),
         (["people=0"], "people: expected a whole number from 1 on, got 0"),
+        (["joints=[]"], "joints: expected a name or a list of them, got []"),
+        (["score_thr=banana"], "score_thr: expected a number from 0 to 1, got 'banana'"),
+        (["image=street.jpg"], "num_images: of validation images, read only without image=...; remove one of them"),
         (["device=abacus"], "device=abacus: cannot be used"),
     ],
 )

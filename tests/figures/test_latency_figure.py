@@ -1,4 +1,4 @@
-"""python -m rtmo.figures latency: crowds of exact numbers, and the command."""
+"""python -m rtmo.figures latency: cuts of exact numbers, and the command."""
 
 import json
 
@@ -9,7 +9,7 @@ from networks import small_rtmo
 from rtmo.data.synthetic.source import SyntheticPeople
 from rtmo.errors import InputError
 from rtmo.figures import latency
-from rtmo.figures.latency import find_crowds, mosaic
+from rtmo.figures.latency import find_cuts, mosaic
 from rtmo.figures.network import Network
 from rtmo.skeletons import COCO17
 
@@ -26,22 +26,22 @@ def test_images_stand_side_by_side_and_repeat():
 
 def test_exactly_as_many_people_come_out(network):
     images = mosaic(SOURCE, (64, 64), tiles=2)
-    crowds = find_crowds(network, images, [1, 3, 19])
+    cuts = find_cuts(network, images, [1, 3, 19])
     outputs = network.model(images)
-    for crowd, count in zip(crowds, (1, 3, 19), strict=True):
-        (poses,) = network.model.decode(outputs, crowd.score_thr, network.nms_thr)
-        assert len(poses) == crowd.people == crowd.candidates == count  # an nms_thr of 1 lets all candidates through
+    for cut, count in zip(cuts, (1, 3, 19), strict=True):
+        (poses,) = network.model.decode(outputs, cut.score_thr, network.nms_thr)
+        assert len(poses) == cut.people == cut.candidates == count  # an nms_thr of 1 lets all candidates through
 
 
 def test_suppressed_candidates_are_counted():
     strict = Network(small_rtmo(seed=3), COCO17, image_size=(64, 64), nms_thr=0.0)
-    (crowd,) = find_crowds(strict, mosaic(SOURCE, (64, 64), tiles=2), [2])
-    assert crowd.candidates > crowd.people == 2
+    (cut,) = find_cuts(strict, mosaic(SOURCE, (64, 64), tiles=2), [2])
+    assert cut.candidates > cut.people == 2
 
 
 def test_more_people_than_there_are_is_an_error(network):
     with pytest.raises(InputError, match="people=20: the network finds at most 19 in the image; raise image_size"):
-        find_crowds(network, mosaic(SOURCE, (64, 64), tiles=1), [20])
+        find_cuts(network, mosaic(SOURCE, (64, 64), tiles=1), [20])
 
 
 def test_command_writes_figure_and_numbers(checkpoint, call, tmp_path):
@@ -51,7 +51,9 @@ def test_command_writes_figure_and_numbers(checkpoint, call, tmp_path):
     assert stdout.split()[-3:] == ["drawn/latency.png", "drawn/latency.svg", "drawn/latency.json"]
     record = json.loads((tmp_path / "drawn/latency.json").read_text())
     assert [row["people"] for row in record["people"]] == [1, 5]
-    assert all(row["decode"]["median_ms"] > 0 < row["total"]["p95_ms"] for row in record["people"])
+    assert all(
+        0 < row[part]["median_ms"] <= row[part]["p95_ms"] for row in record["people"] for part in ("decode", "total")
+    )
     assert record["environment"]["threads"] >= 1
     assert record["image"] == "2 x 2 images of synthetic_val, 64 x 64 px"
 
@@ -61,6 +63,23 @@ def test_images_too_small_for_the_network_are_refused():
         mosaic(SOURCE, (64, 64), tiles=3)
 
 
-def test_no_number_of_people_is_refused(checkpoint, call):
-    code, _, stderr = call(latency.main, f"checkpoint={checkpoint}", "people=[1,0]")
-    assert (code, stderr) == (2, "error: people: expected a list of whole numbers from 1 on, got [1, 0]\n")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["people=[1,0]"], "people: expected whole numbers from 1 on, got [1, 0]"),
+        (["people=null"], "people: expected whole numbers from 1 on, got None"),
+        (["people=few"], "people: expected a whole number or a list of them, got 'few'"),
+        (["score_thr=0.5"], "score_thr: no such key"),
+    ],
+)
+def test_what_cannot_be_measured_is_said(checkpoint, call, words, message):
+    code, _, stderr = call(latency.main, f"checkpoint={checkpoint}", *words)
+    assert code == 2
+    assert stderr.startswith(f"error: {message}")
+    assert len(stderr.splitlines()) == 1
+
+
+def test_one_number_of_people_needs_no_list(checkpoint, call, tmp_path):
+    words = [f"checkpoint={checkpoint}", "nms_thr=1", "people=5", "rounds=1", "tiles=2", "output=drawn"]
+    assert call(latency.main, *words)[0] == 0
+    assert [row["people"] for row in json.loads((tmp_path / "drawn/latency.json").read_text())["people"]] == [5]

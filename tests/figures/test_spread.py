@@ -63,7 +63,17 @@ def test_rank_correlation_sees_order_alone():
     values = np.array([3.0, 1, 2, 8])
     assert rank_correlation(values, np.exp(values)) == pytest.approx(1)
     assert rank_correlation(values, -values) == pytest.approx(-1)
-    assert rank_correlation(values[:1], values[:1]) == 0
+
+
+def test_points_that_tie_share_a_rank():
+    oks, spread = np.array([0.0, 0, 0, 0.5, 1]), np.array([0.1, 0.3, 0.2, 0.4, 0.5])
+    assert rank_correlation(oks, spread) == pytest.approx(8 / 80**0.5)
+    assert rank_correlation(oks, spread[[2, 0, 1, 3, 4]]) == pytest.approx(8 / 80**0.5)
+
+
+@pytest.mark.parametrize("grids", [[], [grid(0.5, 0.1)], [grid(0, 0.1), grid(0, 0.2)], [grid(0, 0.1), grid(1, 0.1)]])
+def test_without_an_order_there_is_no_rank_correlation(grids):
+    assert summary(grids)["rank_correlation"] is None
 
 
 def test_command_writes_figure_points_and_numbers(checkpoint, call, tmp_path):
@@ -75,6 +85,13 @@ def test_command_writes_figure_points_and_numbers(checkpoint, call, tmp_path):
     numbers = json.loads((tmp_path / "drawn/spread.json").read_text())
     assert numbers["grids"] == sum(row["assigned"] == "True" for row in rows) > 0
     assert (tmp_path / "drawn/spread.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("word", ["score_thr=0.5", "nms_thr=0.5"])
+def test_thresholds_are_refused_as_all_grid_points_are_measured(checkpoint, call, word):
+    code, _, stderr = call(spread.main, f"checkpoint={checkpoint}", word)
+    assert code == 2
+    assert stderr.startswith(f"error: {word.partition('=')[0]}: no such key")
 
 
 def test_a_loss_that_learns_no_spread_is_refused(make_checkpoint, network):

@@ -3,7 +3,7 @@
 Reference: RTMO (arXiv:2312.07526), section 4.4 and figure 6: without the encoding, nearby bins differ wildly.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,16 +18,19 @@ from torch import Tensor
 from rtmo import config
 from rtmo.data.coco_json import write_json
 from rtmo.errors import InputError
+from rtmo.evaluate import trained_with
 from rtmo.figures.found import Found, find_people
 from rtmo.figures.network import Network, chosen_joints
 from rtmo.figures.options import KEYS as SHARED_KEYS
-from rtmo.figures.options import check_counts, network_of, prepare, val_source
+from rtmo.figures.options import THRESHOLDS, check_counts, listed, network_of, prepare, val_source
 from rtmo.figures.panels import BLUE, ORANGE, show_heatmap, write_figure, write_rows
 from rtmo.ops.boxes import pairwise_iou
 from rtmo.skeletons import KeypointSet
 from rtmo.types import Sample
+from rtmo.weights.checkpoint import find, read_checkpoint
 
-KEYS = SHARED_KEYS | {"compare", "num_images", "people", "joints"}
+KEYS = SHARED_KEYS | THRESHOLDS | {"compare", "num_images", "people", "joints"}
+CHECKPOINTS = ("checkpoint", "compare")
 JOINTS = 2  # shown of a person, without a choice
 MIN_IOU = 0.5  # of a found and an annotated box of the same person
 MIN_PEAK = 0.05  # of the highest; lower maxima are ripples that show in no picture
@@ -72,9 +75,10 @@ def main(cfg: dict[str, Any]) -> None:
     """Measures, draws and prints the files."""
     check_counts(cfg, ("num_images", "people"))
     networks = network_of(cfg), network_of(cfg, "compare")
+    check_alike(cfg, networks)
     skeleton, folder = networks[0].skeleton, Path(cfg["output"])
-    joints = chosen_joints(cfg["joints"], skeleton, JOINTS)
-    source = val_source(cfg)
+    joints = chosen_joints(listed(cfg, "joints", str), skeleton, JOINTS)
+    source = val_source(cfg, skeleton)
     samples = [source.load(index) for index in range(min(cfg["num_images"], len(source)))]
     pairs = [pair for sample in samples for pair in find_pairs(networks, sample)]
     if not pairs:
@@ -88,6 +92,28 @@ def main(cfg: dict[str, Any]) -> None:
     print(write_rows(rows, folder / "bins.csv"))
     write_json(folder / "bins.json", summary(rows), label=f"output={folder}", indent=2)
     print(folder / "bins.json")
+
+
+def check_alike(cfg: Mapping[str, Any], networks: tuple[Network, Network]) -> None:
+    """Refuses two checkpoints that differ in more than what is compared.
+
+    Raises:
+        InputError: If they have other joints, or were trained with another image size.
+    """
+    first, second = (f"{key}={cfg[key]}" for key in CHECKPOINTS)
+    joints, other_joints = (network.skeleton for network in networks)
+    if not joints.equals_but_for_name(other_joints):
+        raise InputError(
+            f"{second}: has joints {other_joints.name}, but {first} {joints.name}; give two with the same joints"
+        )
+    (height, width), (other_height, other_width) = (
+        trained_with(read_checkpoint(find(cfg[key], key)))["image_size"] for key in CHECKPOINTS
+    )
+    if (height, width) != (other_height, other_width):
+        raise InputError(
+            f"{second}: was trained at {other_height} x {other_width} px, but {first} at {height} x {width} px; give "
+            "two of the same image_size"
+        )
 
 
 def network_names(networks: tuple[Network, Network]) -> tuple[str, str]:

@@ -9,9 +9,7 @@ from torch import Tensor
 
 from rtmo.errors import InputError
 from rtmo.figures.network import Network
-from rtmo.models.rtmo import choose_candidates
 from rtmo.ops.affine import unwarp_points
-from rtmo.ops.boxes import decode_bboxes
 from rtmo.types import CoordinateCodes, Sample
 
 
@@ -39,15 +37,14 @@ class Found:
 def find_people(network: Network, sample: Sample) -> Found:
     """Finds people as ``RTMO.decode`` does, and keeps the heatmaps."""
     outputs, seen = network.see(sample)
-    scores = outputs.cls_logits.float().sigmoid()[0, :, 0]
-    bboxes = decode_bboxes(outputs.bbox_offsets, outputs.priors, outputs.strides)[0]
-    kept = choose_candidates(bboxes, scores, network.score_thr, network.nms_thr)
-    codes = network.classifier(outputs.pose_vectors[0, kept], bboxes[kept], outputs.priors[kept], with_sigmas=True)
+    people = network.model.find_people(outputs, network.score_thr, network.nms_thr)
+    vectors, priors = outputs.pose_vectors[0, people.priors], outputs.priors[people.priors]
+    codes = network.classifier(vectors, people.bboxes, priors, with_sigmas=True)
     warp = torch.eye(2, 3) if seen.warp is None else torch.from_numpy(seen.warp).float()
     return Found(
         image=sample.drawn().pixels,
-        bboxes=unwarp_points(bboxes[kept].cpu().reshape(-1, 2, 2), warp).reshape(-1, 4),
-        scores=scores[kept].cpu(),
+        bboxes=unwarp_points(people.bboxes.cpu().reshape(-1, 2, 2), warp).reshape(-1, 4),
+        scores=people.scores.cpu(),
         codes=_unwarped(codes, warp),
     )
 

@@ -12,15 +12,16 @@ from matplotlib.figure import Figure
 
 from rtmo import config
 from rtmo.data.coco_json import write_json
+from rtmo.errors import InputError
 from rtmo.figures.found import Found, find_people, nobody_found
 from rtmo.figures.network import chosen_joints, image_sample
 from rtmo.figures.options import KEYS as SHARED_KEYS
-from rtmo.figures.options import check_counts, network_of, prepare, val_source
+from rtmo.figures.options import THRESHOLDS, check_counts, listed, network_of, prepare, val_source
 from rtmo.figures.panels import show_heatmap, show_person, write_figure
 from rtmo.skeletons import KeypointSet
 from rtmo.types import Sample
 
-KEYS = SHARED_KEYS | {"image", "num_images", "people", "joints"}
+KEYS = SHARED_KEYS | THRESHOLDS | {"image", "num_images", "people", "joints"}
 JOINTS = 4  # without a choice
 
 
@@ -29,7 +30,7 @@ def main(cfg: dict[str, Any]) -> None:
     """Draws a picture an image, and prints the files."""
     check_counts(cfg, ("num_images", "people"))
     network = network_of(cfg)
-    joints = chosen_joints(cfg["joints"], network.skeleton, JOINTS)
+    joints = chosen_joints(listed(cfg, "joints", str), network.skeleton, JOINTS)
     folder, drawn = Path(cfg["output"]), 0
     for name, sample in samples(cfg, network.skeleton):
         found = find_people(network, sample)
@@ -46,12 +47,20 @@ def main(cfg: dict[str, Any]) -> None:
 
 
 def samples(cfg: Mapping[str, Any], skeleton: KeypointSet) -> Iterator[tuple[str, Sample]]:
-    """The chosen images by a name for their files, or else the first validation images."""
-    if cfg["image"] is not None:
-        for path in [cfg["image"]] if isinstance(cfg["image"], str) else cfg["image"]:
-            yield Path(path).stem, image_sample(Path(path), skeleton.num_keypoints)
+    """The chosen images by a name for their files, or else the first validation images.
+
+    Raises:
+        InputError: If two images have the same name, or one cannot be read.
+    """
+    if paths := [Path(image) for image in listed(cfg, "image", str)]:
+        named: dict[str, Path] = {}
+        for path in paths:
+            if (other := named.setdefault(path.stem, path)) is not path:
+                raise InputError(f"image: {other} and {path} would be drawn into the same file; draw one at a time")
+        for name, path in named.items():
+            yield name, image_sample(path, skeleton.num_keypoints)
         return
-    source = val_source(cfg)
+    source = val_source(cfg, skeleton)
     for index in range(min(cfg["num_images"], len(source))):
         sample = source.load(index)
         yield str(sample.image_id), sample

@@ -22,19 +22,18 @@ from rtmo.data.source import PoseSource
 from rtmo.errors import InputError
 from rtmo.figures.network import Network
 from rtmo.figures.options import KEYS as SHARED_KEYS
-from rtmo.figures.options import check_counts, network_of, prepare, val_source
+from rtmo.figures.options import check_counts, listed, network_of, prepare, val_source
 from rtmo.figures.panels import BLUE, ORANGE, write_figure
-from rtmo.models.rtmo import SIZE_DIVISOR, choose_candidates
-from rtmo.ops.boxes import decode_bboxes
+from rtmo.models.rtmo import SIZE_DIVISOR
 from rtmo.training.callbacks.run_record import environment
 from rtmo.types import HeadOutputs
 
-KEYS = SHARED_KEYS | {"people", "rounds", "tiles"}
+KEYS = SHARED_KEYS | {"nms_thr", "people", "rounds", "tiles"}
 
 
 @dataclass(frozen=True)
-class Crowd:
-    """A number of people, and the score threshold at which so many come out.
+class Cut:
+    """A score threshold at which a certain number of people come out.
 
     Attributes:
         people: Found after NMS.
@@ -49,9 +48,9 @@ class Crowd:
 
 @dataclass(frozen=True)
 class Measured:
-    """Latency of decoding with NMS, and of that and the network, at which a crowd comes out."""
+    """Latency of decoding with NMS, and of that and the network, at a cut."""
 
-    crowd: Crowd
+    cut: Cut
     decode: Latency
     total: Latency
 
@@ -60,15 +59,15 @@ class Measured:
 def main(cfg: dict[str, Any]) -> None:
     """Measures, draws and prints the files."""
     check_counts(cfg, ("rounds", "tiles"))
-    counts = cfg["people"]
-    if not counts or any(type(count) is not int or count < 1 for count in counts):
-        raise InputError(f"people: expected a list of whole numbers from 1 on, got {counts}")
+    counts = listed(cfg, "people", int)
+    if not counts or min(counts) < 1:
+        raise InputError(f"people: expected whole numbers from 1 on, got {cfg['people']}")
     network, folder = network_of(cfg), Path(cfg["output"])
     network.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    source = val_source(cfg)
+    source = val_source(cfg, network.skeleton)
     images = mosaic(source, network.image_size, cfg["tiles"]).to(cfg["device"])
-    crowds = find_crowds(network, images, sorted(set(counts)))
-    alone, measured = measure(network, images, crowds, rounds=cfg["rounds"])
+    cuts = find_cuts(network, images, sorted(set(counts)))
+    alone, measured = measure(network, images, cuts, rounds=cfg["rounds"])
     for suffix in ("png", "svg"):
         print(write_figure(draw_latency(alone, measured), folder / f"latency.{suffix}"))
     record = {
@@ -107,7 +106,7 @@ def mosaic(source: PoseSource, image_size: tuple[int, int], tiles: int) -> torch
 
 
 @torch.no_grad()
-def find_crowds(network: Network, images: torch.Tensor, counts: Sequence[int]) -> list[Crowd]:
+def find_cuts(network: Network, images: torch.Tensor, counts: Sequence[int]) -> list[Cut]:
     """Thresholds at which exactly so many people come out of an image.
 
     Greedy suppression decides on a box by better ones alone, so the people above a threshold are the first of those
@@ -117,28 +116,25 @@ def find_crowds(network: Network, images: torch.Tensor, counts: Sequence[int]) -
         InputError: If fewer come out at any threshold.
     """
     outputs = network.model(images)
-    scores = outputs.cls_logits.float().sigmoid()[0, :, 0]
-    bboxes = decode_bboxes(outputs.bbox_offsets, outputs.priors, outputs.strides)[0]
-    ranked = scores[choose_candidates(bboxes, scores, 0.0, network.nms_thr)]
-    crowds = []
+    ranked = network.model.find_people(outputs, 0.0, network.nms_thr).scores
+    cuts = []
     for count in counts:
         if len(ranked) <= count:
             raise InputError(
                 f"people={count}: the network finds at most {len(ranked) - 1} in the image; raise image_size"
             )
         threshold = float((ranked[count - 1] + ranked[count]) / 2)
-        crowds.append(Crowd(count, threshold, int((scores > threshold).sum())))
+        candidates = network.model.find_people(outputs, threshold, nms_thr=1.0)  # which suppresses none
+        cuts.append(Cut(count, threshold, len(candidates.scores)))
         came_out = len(network.model.decode(outputs, threshold, network.nms_thr)[0])
         if came_out != count:
             raise InputError(f"people={count}: {came_out} come out, as scores tie; leave this number out")
-    return crowds
+    return cuts
 
 
 @torch.inference_mode()
-def measure(
-    network: Network, images: torch.Tensor, crowds: Sequence[Crowd], rounds: int
-) -> tuple[Latency, list[Measured]]:
-    """Latency of the network alone, and of decoding (with NMS) and both for each crowd, all in turns."""
+def measure(network: Network, images: torch.Tensor, cuts: Sequence[Cut], rounds: int) -> tuple[Latency, list[Measured]]:
+    """Latency of the network alone, and of decoding (with NMS) and both for each cut, all in turns."""
     model, outputs = network.model, network.model(images)
     finish = torch.cuda.synchronize if images.is_cuda else lambda: None
 
@@ -147,18 +143,17 @@ def measure(
         finish()
         return seen
 
-    def decode(seen: HeadOutputs, crowd: Crowd) -> None:
-        model.decode(seen, crowd.score_thr, network.nms_thr)
+    def decode(seen: HeadOutputs, cut: Cut) -> None:
+        model.decode(seen, cut.score_thr, network.nms_thr)
         finish()
 
     calls: dict[str, Callable[[], object]] = {"network": forward}
-    for crowd in crowds:
-        calls[f"decode {crowd.people}"] = partial(decode, outputs, crowd)
-        calls[f"total {crowd.people}"] = lambda crowd=crowd: decode(forward(), crowd)  # type: ignore[misc]
+    for cut in cuts:
+        calls[f"decode {cut.people}"] = partial(decode, outputs, cut)
+        calls[f"total {cut.people}"] = lambda cut=cut: decode(forward(), cut)  # type: ignore[misc]
     times = interleaved(calls, rounds=rounds)
     return times["network"], [
-        Measured(crowd, decode=times[f"decode {crowd.people}"], total=times[f"total {crowd.people}"])
-        for crowd in crowds
+        Measured(cut, decode=times[f"decode {cut.people}"], total=times[f"total {cut.people}"]) for cut in cuts
     ]
 
 
@@ -173,7 +168,7 @@ def describe(network: Latency, measured: Sequence[Measured]) -> dict[str, Any]:
         "growth": round(most.total.median_ms / fewest.total.median_ms - 1, 4),
         "decoding_adds": round((most.decode.median_ms - fewest.decode.median_ms) / fewest.total.median_ms, 4),
         "network": asdict(network),
-        "people": [{**asdict(one.crowd), "decode": asdict(one.decode), "total": asdict(one.total)} for one in measured],
+        "people": [{**asdict(one.cut), "decode": asdict(one.decode), "total": asdict(one.total)} for one in measured],
     }
 
 
@@ -181,7 +176,7 @@ def draw_latency(network: Latency, measured: Sequence[Measured]) -> Figure:
     """Medians, and bands up to the 95th percentile: of everything at the left, of decoding alone at the right."""
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     whole, part = figure.subplots(1, 2)
-    people = [one.crowd.people for one in measured]
+    people = [one.cut.people for one in measured]
     whole.axhline(network.median_ms, color="0.4", linestyle="--", label="network, median")
     _draw_curve(whole, people, [one.total for one in measured], BLUE, "network, decoding and NMS")
     _draw_curve(part, people, [one.decode for one in measured], ORANGE, "decoding and NMS")

@@ -76,13 +76,13 @@ def image_sample(path: Path, num_keypoints: int) -> Sample:
     )
 
 
-def chosen_joints(names: Sequence[str] | None, skeleton: KeypointSet, most: int) -> list[int]:
+def chosen_joints(names: Sequence[str], skeleton: KeypointSet, most: int) -> list[int]:
     """Indices of joints by name; without names, some that are spread over the skeleton.
 
     Raises:
         InputError: If the skeleton has no such joint.
     """
-    if names is None:
+    if not names:
         return np.linspace(0, skeleton.num_keypoints - 1, most).round().astype(int).tolist()
     for name in names:
         if name not in skeleton.joints:

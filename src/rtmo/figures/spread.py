@@ -14,6 +14,7 @@ from matplotlib.collections import PatchCollection
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from scipy.stats import spearmanr
 
 from rtmo import config
 from rtmo.data.coco_json import write_json
@@ -68,7 +69,7 @@ def main(cfg: dict[str, Any]) -> None:
     check_counts(cfg, ("num_images",))
     network, folder = network_of(cfg), Path(cfg["output"])
     criterion = criterion_of(cfg["checkpoint"], network).to(cfg["device"])
-    dataset = ValDataset(source=val_source(cfg), image_size=network.image_size)
+    dataset = ValDataset(source=val_source(cfg, network.skeleton), image_size=network.image_size)
     items = [dataset[index] for index in range(min(cfg["num_images"], len(dataset)))]
     grids = [measure_grids(network, criterion.assigner, item) for item in items]
     flat = [grid for of_image in grids for grid in of_image]
@@ -139,9 +140,10 @@ def measure_grids(network: Network, assigner: Callable[..., Assignment], item: I
 def summary(grids: Sequence[Grid]) -> dict[str, Any]:
     """Figures of the assigned grid points: rank correlation of spread and OKS, and the spread by OKS."""
     oks, spread = _assigned(grids)
+    correlation = rank_correlation(oks, spread)
     return {
         "grids": len(oks),
-        "rank_correlation": round(rank_correlation(oks, spread), 4),
+        "rank_correlation": None if correlation is None else round(correlation, 4),
         "by_oks": [
             {"oks": round(low, 2), "grids": int(inside.sum()), "spread": round(float(spread[inside].mean()), 5)}
             for low, inside in _by_oks(oks)
@@ -149,11 +151,11 @@ def summary(grids: Sequence[Grid]) -> dict[str, Any]:
     }
 
 
-def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Spearman's, of values without ties; 0 of fewer than two."""
-    if len(a) < 2:
-        return 0.0
-    return float(np.corrcoef(a.argsort().argsort(), b.argsort().argsort())[0, 1])
+def rank_correlation(oks: np.ndarray, spread: np.ndarray) -> float | None:
+    """Spearman's; None if either has fewer than two values, and so no order."""
+    if min(len(np.unique(oks)), len(np.unique(spread))) < 2:
+        return None
+    return float(spearmanr(oks, spread).statistic)
 
 
 def draw_spread(grids: Sequence[Grid], sample: Sample, shown: Sequence[Grid]) -> Figure:
@@ -209,9 +211,9 @@ def _draw_points(axes: Axes, grids: Sequence[Grid]) -> None:
         xlim=(0, 1.01),
         yscale="log",
     )
-    axes.set_title(
-        f"{len(oks)} assigned grid points, rank correlation {rank_correlation(oks, spread):.2f}", fontsize=11
-    )
+    correlation = rank_correlation(oks, spread)
+    shown = "none" if correlation is None else f"{correlation:.2f}"
+    axes.set_title(f"{len(oks)} assigned grid points, rank correlation {shown}", fontsize=11)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend()
 
