@@ -14,8 +14,8 @@ from rtmo import config
 from rtmo.benchmark.latency import interleaved
 from rtmo.data.coco_json import write_json
 from rtmo.errors import InputError
-from rtmo.evaluation.average_precision import Annotation
 from rtmo.evaluation.coco import BACKENDS
+from rtmo.evaluation.pairs import Annotation
 from rtmo.skeletons import KeypointSet, keypoint_set
 from rtmo.training.callbacks.run_record import environment
 

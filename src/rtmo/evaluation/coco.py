@@ -7,8 +7,7 @@ the images.
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,8 +19,8 @@ from torchmetrics.utilities import dim_zero_cat
 
 from rtmo.errors import InputError
 from rtmo.evaluation import average_precision, pycocotools_ap
-from rtmo.evaluation.average_precision import Annotation
-from rtmo.evaluation.matching import ImageMatch, ImageScore, match_image, worst_first
+from rtmo.evaluation.matching import ImageMatch, ImageScore, match_images, worst_first
+from rtmo.evaluation.pairs import Annotation, Comparison, compare
 from rtmo.skeletons import KeypointSet
 from rtmo.types import Poses
 
@@ -158,44 +157,41 @@ class CocoKeypointAP(Metric):
         There is no ``bbox``, for pycocotools would take a prediction's area from it instead of from its keypoints, and
         would get other APM and APL than ``compute``, COCO's server and the reference.
         """
-        with self.sync_context():
-            predictions, _ = self._predictions()
         return [
             {
                 "image_id": image_id,
                 "category_id": self.category_id,
-                "keypoints": row[1:].tolist(),
+                "keypoints": row[1:-1].tolist(),
                 "score": row[0].item(),
             }
-            for image_id, rows in predictions.items()
+            for image_id, rows in self._gathered().items()
             for row in rows
         ]
 
+    def compare(self) -> Comparison:
+        """The predictions of every image beside its people; call it on every rank."""
+        found = self._gathered()
+        return compare(
+            {image_id: self._people[image_id] for image_id in found},
+            found,
+            oks_sigmas=self.skeleton.oks_sigmas,
+            max_detections=self.max_detections,
+        )
+
     def matches(self) -> list[ImageMatch]:
         """Whom the predictions of every image found; call it on every rank."""
-        with self.sync_context(dist_sync_fn=self.dist_sync_fn):
-            predictions, _ = self._predictions()
-        match = partial(match_image, oks_sigmas=self.skeleton.oks_sigmas, max_detections=self.max_detections)
-        return [match(image_id, self._people[image_id], rows) for image_id, rows in predictions.items()]
-
-    def average_precision(self, image_ids: Iterable[int]) -> float:
-        """AP of some of the images seen; call it on every rank."""
-        with self.sync_context(dist_sync_fn=self.dist_sync_fn):
-            predictions, _ = self._rows_by_image()
-        found = {image_id: predictions[image_id] for image_id in image_ids}
-        return self._figures({image_id: self._people[image_id] for image_id in found}, found)["AP"]
+        return match_images(self.compare())
 
     def image_scores(self) -> list[ImageScore]:
         """How well the people of each image were found, worst first; call it on every rank."""
         return worst_first(self.matches())
 
-    def _predictions(self) -> tuple[dict[int, Float[np.ndarray, "_ D"]], dict[int, int]]:
-        """Finite rows (score, x0, y0, s0, x1, ...) by image id, and how many were not finite in images that had any."""
-        rows, dropped = self._rows_by_image()
-        return {image_id: of_image[:, :-1] for image_id, of_image in rows.items()}, dropped
+    def _gathered(self) -> dict[int, Float[np.ndarray, "_ D"]]:
+        with self.sync_context(dist_sync_fn=self.dist_sync_fn):
+            return self._rows_by_image()[0]
 
     def _rows_by_image(self) -> tuple[dict[int, Float[np.ndarray, "_ D"]], dict[int, int]]:
-        """As ``_predictions``, with the area of each person as the last column."""
+        """Finite rows (score, x0, y0, s0, x1, ..., area) by image id, and how many others where there were any."""
         image_ids, counts = dim_zero_cat(self.image_ids).tolist(), dim_zero_cat(self.num_poses).cpu().numpy()
         rows = dim_zero_cat(self.poses).cpu().double().numpy()
         finite = np.isfinite(rows[:, :-1]).all(axis=1)

@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Float
 
 from rtmo.errors import InputError
-from rtmo.evaluation.average_precision import Annotation
 from rtmo.evaluation.coco import CocoKeypointAP
+from rtmo.evaluation.pairs import Annotation
 from rtmo.skeletons import KeypointSet
 
 _FIGURES = ("AP", "AP50", "AP75", "AR", "AR50", "AR75")
