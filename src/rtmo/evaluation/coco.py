@@ -52,8 +52,9 @@ class CocoKeypointAP(Metric):
         backend: Computes the figures: ``numpy``, or ``pycocotools``, which takes many times as long.
 
     Raises:
-        InputError: If ``backend`` is unknown, an annotation lacks a field or has another number of keypoints, or
-            ``update`` meets an image that the ground truth does not list or poses of another number of keypoints.
+        InputError: If ``backend`` is unknown, ``max_detections`` below 1, a ``crowdIndex`` no number from 0 on, an
+            annotation lacks a field or has another number of keypoints, or ``update`` meets an image that the ground
+            truth does not list or poses of another number of keypoints.
     """
 
     is_differentiable = False
@@ -76,14 +77,14 @@ class CocoKeypointAP(Metric):
         super().__init__()
         if backend not in BACKENDS:
             raise InputError(f"backend={backend}: no such evaluator; choose one of {', '.join(BACKENDS)}")
+        if not isinstance(max_detections, int) or max_detections < 1:
+            raise InputError(f"metric.max_detections: expected a whole number from 1 on, got {max_detections!r}")
         self.evaluate_keypoints = BACKENDS[backend]
         self.skeleton = skeleton
         self.max_detections = max_detections
         self.num_dropped = 0
         self.category_id: int = ground_truth["categories"][0]["id"]
-        self.crowd_index = {
-            image["id"]: image["crowdIndex"] for image in ground_truth["images"] if "crowdIndex" in image
-        }
+        self.crowd_index = _crowd_index(ground_truth["images"])
         self._people = _people_by_image(ground_truth, skeleton, self.area_of_box)
         # Lists of flat tensors, so that ranks may hold different numbers of images and people: ids of the images,
         # how many poses each has, and all poses in that order as rows (score, x0, y0, s0, x1, ..., area).
@@ -222,6 +223,17 @@ def _with_areas(rows: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N D"]:
     return np.column_stack([rows[:, :-1], areas])
 
 
+def _crowd_index(images: Sequence[Mapping[str, Any]]) -> dict[int, float]:
+    """How crowded images are, by id, those that tell."""
+    index = {image["id"]: image["crowdIndex"] for image in images if image.get("crowdIndex") is not None}
+    for image_id, value in index.items():
+        if not isinstance(value, int | float) or not 0 <= value < float("inf"):
+            raise InputError(
+                f"ground truth image {image_id}: crowdIndex must be a number from 0 on, got {value!r}; correct it"
+            )
+    return index
+
+
 def _people_by_image(
     ground_truth: Mapping[str, Any], skeleton: KeypointSet, area_of_box: float | None
 ) -> dict[int, list[Annotation]]:
@@ -230,7 +242,7 @@ def _people_by_image(
     for annotation in ground_truth["annotations"]:
         where = f"ground truth annotation {annotation.get('id')} (image {annotation['image_id']})"
         for field in ("bbox", "area") if area_of_box is None else ("bbox",):
-            if field not in annotation:
+            if annotation.get(field) is None:
                 raise InputError(f"{where} has no {field!r}; COCO's keypoint evaluation needs it of every person")
         values = annotation.get("keypoints") or [0] * 3 * skeleton.num_keypoints
         if len(values) != 3 * skeleton.num_keypoints:
@@ -239,14 +251,15 @@ def _people_by_image(
                 f"{skeleton.num_keypoints} joints and needs {3 * skeleton.num_keypoints} (x, y, visibility each)"
             )
         keypoints = np.asarray(values, dtype=np.float64)
+        num_labeled = annotation.get("num_keypoints")
         _, _, width, height = annotation["bbox"]
         people.setdefault(annotation["image_id"], []).append(
             {
                 "keypoints": keypoints,
                 "bbox": annotation["bbox"],
                 "area": annotation["area"] if area_of_box is None else width * height * area_of_box,
-                "iscrowd": annotation.get("iscrowd", 0),
-                "num_keypoints": annotation.get("num_keypoints", int((keypoints[2::3] > 0).sum())),
+                "iscrowd": annotation.get("iscrowd") or 0,
+                "num_keypoints": int((keypoints[2::3] > 0).sum()) if num_labeled is None else num_labeled,
             }
         )
     return people
