@@ -101,6 +101,33 @@ def test_joints_may_come_in_any_order(tmp_path):
     assert score(*written(tmp_path, found, described), tmp_path) == pytest.approx(expected, rel=0, abs=1e-12)
 
 
+@pytest.mark.parametrize("skeleton", [None, "coco17"])
+def test_joints_are_known_by_their_names_in_any_spelling(tmp_path, caplog, skeleton):
+    described = content()
+    found = predictions(described)
+    expected = score(*written(tmp_path, found, described), tmp_path)
+    described["categories"][0]["keypoints"] = ["Nose", "LEye", *COCO17.joints[2:]][::-1]
+    for entry in (*described["annotations"], *found):
+        entry["keypoints"] = reordered(entry["keypoints"], np.arange(17)[::-1])
+    with caplog.at_level("INFO"):
+        got = score(*written(tmp_path, found, described), tmp_path, skeleton=skeleton)
+    assert got == pytest.approx(expected, rel=0, abs=1e-12)
+    assert "LEye is left_eye, Nose is nose" in caplog.text
+
+
+def test_as_many_joints_of_other_names_are_refused(tmp_path):
+    described = content()
+    described["categories"][0]["keypoints"][15:] = ["left_paw", "tail"]
+    with pytest.raises(InputError, match=r"skeleton=coco17: its joints .*: \['left_paw', 'tail'\]; choose"):
+        score(*written(tmp_path, [], described), tmp_path, skeleton="coco17")
+
+
+def test_a_file_without_categories_is_refused(tmp_path):
+    described = content() | {"categories": []}
+    with pytest.raises(InputError, match=r"val.json: lists no categories"):
+        score(*written(tmp_path, [], described), tmp_path, skeleton="coco17")
+
+
 def test_files_that_do_not_name_their_joints_need_a_skeleton(tmp_path):
     described = content()
     del described["categories"][0]["keypoints"]
@@ -186,8 +213,10 @@ def test_the_command_scores_files_and_refuses_options_of_checkpoints(call, tmp_p
     assert "results.json, 4 images" in printed
     (summary,) = tmp_path.glob("outputs/evaluate/*/summary.json")
     assert 0 < json.loads(summary.read_text())["metrics"]["AP"] < 1
-    code, _, stderr = call(evaluate.main, *files, "score_thr=0.5")
-    assert (code, stderr) == (
-        2,
-        "error: score_thr: read only with checkpoint=...; remove it to score a file of predictions\n",
-    )
+    for option in ("score_thr=0.5", "paths.data_dir=nowhere"):
+        key = option.partition("=")[0]
+        code, _, stderr = call(evaluate.main, *files, option)
+        assert (code, stderr) == (
+            2,
+            f"error: {key}: read only with checkpoint=...; remove it to score a file of predictions\n",
+        )

@@ -21,7 +21,7 @@ from rtmo.errors import InputError
 from rtmo.evaluate_results import evaluate_results
 from rtmo.evaluation.analysis import analyse
 from rtmo.phases import Phases
-from rtmo.skeletons import CROWDPOSE14, keypoint_set
+from rtmo.skeletons import COCO17, CROWDPOSE14, keypoint_set
 from rtmo.targets import build
 from rtmo.train import build_module, build_trainer, print_errors, print_scores
 from rtmo.weights.checkpoint import Checkpoint, find, read_checkpoint
@@ -34,7 +34,9 @@ KEYS = frozenset(
         *("trainer", "callbacks", "logger", "paths", "seed", "phases", "augment", "metric", "skeleton"),
     )
 )
-KEYS_WITH_RESULTS = frozenset(("results", "annotations", "metric", "skeleton", "name", "paths", "hydra"))
+KEYS_WITH_RESULTS = frozenset(
+    ("results", "annotations", "metric", "skeleton", "name", "paths.output_dir", "paths.outputs_dir", "hydra")
+)
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +65,7 @@ def prepare(cfg: DictConfig) -> None:
             raise InputError(f"{name}: has no value; results=... and annotations=... go together")
     for override in overrides:
         key = override.lstrip("+~").partition("=")[0]
-        if re.split("[.@]", key)[0] not in KEYS_WITH_RESULTS:
+        if KEYS_WITH_RESULTS.isdisjoint((key, re.split("[.@]", key)[0])):
             raise InputError(f"{key}: read only with checkpoint=...; remove it to score a file of predictions")
     if cfg.metric is None:
         raise InputError("metric: has no value; say metric=coco or metric=crowdpose")
@@ -98,7 +100,8 @@ def evaluate(cfg: Mapping[str, Any]) -> dict[str, float]:
     """Scores a checkpoint on the validation images of a data set.
 
     Writes ``results.json`` (COCO's result format), ``summary.json`` and ``analysis.json`` into the run's folder. The
-    first has the name that COCO's server asks for if ``submission`` names one to test-dev.
+    first has the name that COCO's server asks for if ``submission`` names one to test-dev. Of each further data set
+    there is a ``results_<name>.json``; without people, as in test-dev, there is nothing to analyse.
 
     Args:
         cfg: As ``rtmo.config.validate`` returns it.
@@ -113,6 +116,12 @@ def evaluate(cfg: Mapping[str, Any]) -> dict[str, float]:
     checkpoint = read_checkpoint(find(cfg["checkpoint"]))
     trained = trained_with(checkpoint)
     skeleton = checkpoint.skeleton or keypoint_set(cfg["skeleton"])
+    has_people = not cfg["data"]["val"].get("images_only")
+    if cfg["submission"] is not None and (has_people or skeleton.joints != COCO17.joints):
+        raise InputError(
+            f"submission={cfg['submission']}: is for the joints of coco17 on images without people; evaluate such a "
+            "checkpoint with data=coco source@data.val=coco_test_dev, or remove submission"
+        )
     source = build(cfg["data"]["val"], "data.val", skeleton)
     more_val = build(cfg["data"].get("more_val") or {}, "data.more_val", skeleton)
     datamodule = PoseDataModule(
@@ -136,12 +145,13 @@ def evaluate(cfg: Mapping[str, Any]) -> dict[str, float]:
     started = time.monotonic()
     trainer.validate(module, datamodule=datamodule, verbose=False)
     seconds = time.monotonic() - started
-    results = module.metrics["val"].results()
-    analysis = analyse(module.metrics["val"])
+    results = {name: metric.results() for name, metric in module.metrics.items()}
+    analysis = analyse(module.metrics["val"]) if has_people else None
     scores = {name.removeprefix("val/"): float(value) for name, value in trainer.callback_metrics.items()}
     if trainer.is_global_zero:
-        counts = {"images": len(source), "predictions": len(results)}
-        speed = {"seconds": round(seconds, 1), "images_per_second": round(len(source) / seconds, 2)}
+        images = sum(map(len, (source, *datamodule.more_val.values())))
+        counts = {"images": images, "predictions": sum(map(len, results.values()))}
+        speed = {"seconds": round(seconds, 1), "images_per_second": round(images / seconds, 2)}
         write_scores(cfg, source.name, results, analysis, {**counts, "metrics": scores, **speed})
     return scores
 
@@ -160,21 +170,25 @@ def check_values(cfg: Mapping[str, Any]) -> None:
 def write_scores(
     cfg: Mapping[str, Any],
     data: str,
-    results: Sequence[Mapping[str, Any]],
-    analysis: Mapping[str, Any],
+    results: Mapping[str, Sequence[Mapping[str, Any]]],
+    analysis: Mapping[str, Any] | None,
     measured: Mapping[str, Any],
 ) -> None:
-    """Writes the predictions, their analysis and the summary, and prints the figures."""
+    """Writes the predictions by metric, their analysis if there is one and the summary, and prints the figures."""
     folder, submission, scores = Path(cfg["paths"]["output_dir"]), cfg["submission"], measured["metrics"]
     name = "results.json" if submission is None else f"person_keypoints_test-dev2017_{submission}_results.json"
     summary = {"checkpoint": str(cfg["checkpoint"]), "data": data, "flip_test": cfg["flip_test"], **measured}
-    write_json(folder / name, results, label="paths.output_dir")
-    write_json(folder / "analysis.json", analysis, label="paths.output_dir", indent=2)
+    for metric, found in results.items():
+        file = name if metric == "val" else f"results_{metric.removeprefix('val/')}.json"
+        write_json(folder / file, found, label="paths.output_dir")
+    if analysis is not None:
+        write_json(folder / "analysis.json", analysis, label="paths.output_dir", indent=2)
     write_json(folder / "summary.json", summary, label="paths.output_dir", indent=2)
     if max(scores.values()) < 0:
         log.warning("%s: there is nobody to find: the predictions are in %s, without a score", data, name)
     console = Console(highlight=False, soft_wrap=True)
-    print_errors(console, analysis)
+    if analysis is not None:
+        print_errors(console, analysis)
     print_scores(console, scores, f"{data}, {measured['images']} images", folder)
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,12 @@ from rich.console import Console
 
 from rtmo.data.coco_json import check_content, pack_people, read_coco, write_json
 from rtmo.data.coco_results import read_results
-from rtmo.data.named_joints import named_keypoint_set
+from rtmo.data.named_joints import named_keypoint_set, use_usual_names
 from rtmo.errors import InputError
 from rtmo.evaluation.analysis import analyse
 from rtmo.evaluation.coco import CocoKeypointAP
 from rtmo.evaluation.crowdpose import CrowdPoseAP
-from rtmo.skeletons import CROWDPOSE14, KeypointSet, keypoint_set
+from rtmo.skeletons import CROWDPOSE14, KeypointSet, keypoint_set, usual_name
 from rtmo.targets import build, locate
 from rtmo.train import print_errors, print_scores
 
@@ -96,11 +96,13 @@ def read_ground_truth(file: Path, chosen: KeypointSet | None) -> tuple[KeypointS
 
 
 def joints_of(file: Path, categories: list[dict[str, Any]], chosen: KeypointSet | None) -> KeypointSet:
-    """The keypoint set of the categories, in their order of joints.
+    """The keypoint set of the categories, in their order of joints, which names tell in whatever spelling.
 
     Raises:
         InputError: If it cannot be told, or is not the chosen one.
     """
+    if not categories:
+        raise InputError(f"{file}: lists no categories; add the one that its annotations are of")
     orders = {tuple(category["keypoints"]) for category in categories if category.get("keypoints")}
     if len(orders) > 1:
         raise InputError(f"{file}: its categories have different joints; score each category on its own")
@@ -110,14 +112,32 @@ def joints_of(file: Path, categories: list[dict[str, Any]], chosen: KeypointSet 
         return chosen
     (order,) = orders
     if chosen is None:
+        use_usual_names({"categories": categories})
         chosen, summary = named_keypoint_set({"categories": categories}, file.stem, str(file))
         log.info("%s: %s", file, summary)
-    if set(order) == set(chosen.joints):
-        sigmas = tuple(chosen.oks_sigmas[chosen.joints.index(joint)] for joint in order)
-        return replace(chosen, joints=order, oks_sigmas=sigmas)
     if len(order) != chosen.num_keypoints:
         raise InputError(
             f"skeleton={chosen.name}: has {chosen.num_keypoints} joints, but {file} lists {len(order)}: {list(order)}; "
             "choose the skeleton of these annotations"
         )
-    return chosen  # the same joints by other names, such as CrowdPose's head
+    joints = chosen_names(order, chosen)
+    unknown = [joint for joint, name in joints.items() if name is None]
+    if unknown or len(set(joints.values())) < chosen.num_keypoints:
+        raise InputError(
+            f"skeleton={chosen.name}: its joints {list(chosen.joints)} are not those that {file} lists: "
+            f"{unknown or list(order)}; choose the skeleton of these annotations, or rename their joints"
+        )
+    renamed = [f"{joint} is {name}" for joint, name in joints.items() if joint != name]
+    if renamed:
+        log.info("%s: %s", file, ", ".join(renamed))
+    names = tuple(str(name) for name in joints.values())
+    sigmas = tuple(chosen.oks_sigmas[chosen.joints.index(name)] for name in names)
+    return replace(chosen, joints=names, oks_sigmas=sigmas)
+
+
+def chosen_names(order: Sequence[str], chosen: KeypointSet) -> dict[str, str | None]:
+    """What the chosen set calls each joint, None where it has none of that name."""
+    known = {usual_name(joint) or joint: joint for joint in chosen.joints} | {joint: joint for joint in chosen.joints}
+    if "top_head" in known:
+        known.setdefault("head", known["top_head"])  # so CrowdPose's own files call it
+    return {joint: known.get(joint, known.get(usual_name(joint) or joint)) for joint in order}

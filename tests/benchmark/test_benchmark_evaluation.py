@@ -17,7 +17,14 @@ def test_it_measures_and_writes(call, tmp_path):
     assert record["settings"]["detections"] == 10
 
 
-def test_nothing_to_measure_is_refused(call):
-    code, _, stderr = call(evaluation.main, "rounds=0")
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("rounds=0", "rounds: expected a whole number from 1 on, got 0"),
+        ("seed=-1", "seed: expected a whole number from 0 on, got -1"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(call, option, message):
+    code, _, stderr = call(evaluation.main, option)
     assert code == 2
-    assert "rounds: expected a whole number from 1 on, got 0" in stderr
+    assert message in stderr

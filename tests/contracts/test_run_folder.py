@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from coco_files import write_coco
 
 from rtmo.config import compose, validate
 from rtmo.errors import InputError
@@ -125,31 +126,48 @@ def test_evaluating_gives_the_ap_that_training_reported(finished, tmp_path, caps
     results = json.loads((tmp_path / "scores" / "results.json").read_text())
     assert results
     assert set(results[0]) == {"image_id", "category_id", "keypoints", "score"}
-    assert json.loads((tmp_path / "scores" / "summary.json").read_text())["metrics"] == scores
+    summary = json.loads((tmp_path / "scores" / "summary.json").read_text())
+    assert summary["metrics"] == scores
+    others = json.loads((tmp_path / "scores" / "results_other.json").read_text())
+    assert (summary["images"], summary["predictions"]) == (5, len(results) + len(others))
+    assert "5 images" in printed
 
 
 def test_a_flip_tested_submission(finished, tmp_path):
     folder, _ = finished
+    write_coco(tmp_path / "all.json", tmp_path / "images", num_images=2)
+    listed = json.loads((tmp_path / "all.json").read_text())
+    (tmp_path / "listed.json").write_text(json.dumps({**listed, "annotations": [], "categories": [{"id": 1}]}))
     results = {}
-    for flip_test, submission, file in (
-        ("false", "null", "results.json"),
-        ("true", "mine", "person_keypoints_test-dev2017_mine_results.json"),
-    ):
-        overrides = ["trainer=cpu", "num_workers=0", f"flip_test={flip_test}", f"submission={submission}"]
-        checkpoint = f"checkpoint={folder / 'checkpoints' / 'last.ckpt'}"
-        cfg = compose("evaluate", [*overrides, f"paths.output_dir={tmp_path}", checkpoint])
+    for flip_test in (False, True):
+        cfg = compose(
+            "evaluate",
+            [
+                *("trainer=cpu", "num_workers=0", f"flip_test={flip_test}", "submission=mine"),
+                *("data=coco", "source@data.val=coco_test_dev", f"paths.output_dir={tmp_path / 'scores'}"),
+                *(f"data.val.annotation_file={tmp_path / 'listed.json'}", f"data.val.image_dir={tmp_path / 'images'}"),
+                f"checkpoint={folder / 'checkpoints' / 'last.ckpt'}",
+            ],
+        )
         take_from_checkpoint(cfg)
         evaluate(validate(cfg, "evaluate", EVALUATE_KEYS))
-        results[flip_test] = json.loads((tmp_path / file).read_text())
-        assert str(json.loads((tmp_path / "summary.json").read_text())["flip_test"]).lower() == flip_test
-    assert results["true"]
-    assert results["true"] != results["false"]
-    assert set(results["true"][0]) == {"image_id", "category_id", "keypoints", "score"}
+        file = "person_keypoints_test-dev2017_mine_results.json"
+        # there is nobody to analyse
+        assert {each.name for each in (tmp_path / "scores").iterdir()} == {file, "summary.json"}
+        results[flip_test] = json.loads((tmp_path / "scores" / file).read_text())
+        assert json.loads((tmp_path / "scores" / "summary.json").read_text())["flip_test"] == flip_test
+    assert results[True]
+    assert results[True] != results[False]
+    assert set(results[True][0]) == {"image_id", "category_id", "keypoints", "score"}
 
 
 @pytest.mark.parametrize(
     ("option", "message"),
-    [("flip_test=maybe", "flip_test: expected true or false"), ("submission=a/b", "submission=a/b: becomes part of")],
+    [
+        ("flip_test=maybe", "flip_test: expected true or false"),
+        ("submission=a/b", "submission=a/b: becomes part of"),
+        ("submission=mine", "submission=mine: is for the joints of coco17 on images without people"),
+    ],
 )
 def test_options_of_evaluation_are_checked(finished, tmp_path, option, message):
     folder, _ = finished

@@ -1,5 +1,6 @@
 import itertools
 import json
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -228,9 +229,11 @@ def test_every_rank_sees_the_whole_set():
     states = [[torch.cat(state) for state in (rank.image_ids, rank.num_poses, rank.poses)] for rank in ranks]
     for metric in ranks:
         gathered = itertools.cycle(zip(*states, strict=True))  # torchmetrics gathers one state after the other
-        metric.dist_sync_fn = lambda tensor, group, gathered=gathered: list(next(gathered))
+        metric.dist_sync_fn = Mock(side_effect=lambda tensor, group, gathered=gathered: list(next(gathered)))
         metric.distributed_available_fn = lambda: True
         assert analyse(metric) == analyse(whole)
+        assert metric.dist_sync_fn.call_count == len(states[0])  # it costs time
+        assert sorted(metric.results(), key=str) == sorted(whole.results(), key=str)
 
 
 @pytest.mark.parametrize(

@@ -239,6 +239,31 @@ def test_the_backends_agree(kind):
     assert figures(numpy) == figures(pycocotools)
 
 
+@pytest.mark.parametrize("limit", [0, -1])
+def test_without_predictions_that_count_there_is_nothing_to_score(limit):
+    with pytest.raises(InputError, match=r"metric\.max_detections: expected a whole number from 1 on"):
+        CocoKeypointAP(ground_truth=coco([], [1]), skeleton=TRIPOD, max_detections=limit)
+
+
+def test_null_is_a_missing_value():
+    truth = tripod(50, 50, 120)
+    for field in ("iscrowd", "num_keypoints"):
+        metric = CocoKeypointAP(ground_truth=coco([person(1, truth, **{field: None})], [1]), skeleton=TRIPOD)
+        metric.update([1], [poses(truth[None])])
+        assert figures(metric)["AP"] == pytest.approx(1)
+        assert metric.image_scores()[0].found == 1
+    with pytest.raises(InputError, match=r"annotation 1 .image 1. has no 'area'"):
+        CocoKeypointAP(ground_truth=coco([person(1, truth, area=None)], [1]), skeleton=TRIPOD)
+
+
+@pytest.mark.parametrize("index", [-0.1, float("nan"), "high"])
+def test_a_crowd_index_below_0_is_refused(index):
+    ground_truth = coco([], [1])
+    ground_truth["images"][0]["crowdIndex"] = index
+    with pytest.raises(InputError, match="image 1: crowdIndex must be a number from 0 on"):
+        CocoKeypointAP(ground_truth=ground_truth, skeleton=TRIPOD)
+
+
 def test_unknown_backends_are_refused():
     with pytest.raises(InputError, match="backend=cuda: no such evaluator; choose one of numpy, pycocotools"):
         CocoKeypointAP(ground_truth=coco([], [1]), skeleton=TRIPOD, backend="cuda")

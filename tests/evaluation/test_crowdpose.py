@@ -81,6 +81,7 @@ def test_groups_begin_where_the_protocol_says_and_may_be_empty():
 
 def test_images_without_crowd_index_are_refused():
     truth = ground_truth({1: 0.1}, [])
-    del truth["images"][0]["crowdIndex"]
-    with pytest.raises(InputError, match=r"image 1 has no 'crowdIndex'.*metric=coco"):
-        CrowdPoseAP(ground_truth=truth, skeleton=CROWDPOSE14)
+    for image in ({"id": 1}, {"id": 1, "crowdIndex": None}):
+        truth["images"][0] = image
+        with pytest.raises(InputError, match=r"image 1 has no 'crowdIndex'.*metric=coco"):
+            CrowdPoseAP(ground_truth=truth, skeleton=CROWDPOSE14)

@@ -10,7 +10,8 @@ from pycocotools.cocoeval import COCOeval
 
 from rtmo.evaluation.coco import CocoKeypointAP
 from rtmo.evaluation.crowdpose import CrowdPoseAP
-from rtmo.evaluation.matching import ImageScore, match_image
+from rtmo.evaluation.matching import ImageScore, match_images
+from rtmo.evaluation.pairs import compare
 
 
 def image_scores(truth: dict, found: dict) -> list[ImageScore]:
@@ -89,9 +90,10 @@ def test_matches_are_those_of_pycocotools(seed):
         official.evaluate()
     of_all_areas = official.evalImgs[0]
 
-    rows = np.array([[result["score"], *result["keypoints"]] for result in results])
+    rows = np.array([[result["score"], *result["keypoints"], 1.0] for result in results])
+    compared = compare({1: people}, {1: rows}, oks_sigmas=FIVE.oks_sigmas, max_detections=20)
     for threshold, expected in zip((0.1, 0.5), of_all_areas["dtMatches"].astype(int), strict=True):
-        match = match_image(1, people, rows, oks_sigmas=FIVE.oks_sigmas, max_detections=20, min_oks=threshold)
+        (match,) = match_images(compared, min_oks=threshold)
         got = [people[index]["id"] if index >= 0 else 0 for index in match.person]
         assert got == expected.tolist()
         assert 0 < np.count_nonzero(got) < len(got)  # else the case says little

@@ -14,8 +14,8 @@ from rtmo import config
 from rtmo.benchmark.latency import interleaved
 from rtmo.data.coco_json import write_json
 from rtmo.errors import InputError
-from rtmo.evaluation.average_precision import Annotation
 from rtmo.evaluation.coco import BACKENDS
+from rtmo.evaluation.pairs import Annotation
 from rtmo.skeletons import KeypointSet, keypoint_set
 from rtmo.training.callbacks.run_record import environment
 
@@ -29,6 +29,8 @@ def main(cfg: dict[str, Any]) -> None:
     for field in ("images", "detections", "people", "rounds"):
         if not isinstance(cfg[field], int) or cfg[field] < 1:
             raise InputError(f"{field}: expected a whole number from 1 on, got {cfg[field]!r}")
+    if not isinstance(cfg["seed"], int) or cfg["seed"] < 0:
+        raise InputError(f"seed: expected a whole number from 0 on, got {cfg['seed']!r}")
     skeleton = keypoint_set(cfg["skeleton"])
     people, found = draw_people(skeleton, cfg["images"], cfg["people"], cfg["detections"], cfg["seed"])
     calls = {

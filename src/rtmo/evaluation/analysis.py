@@ -4,15 +4,18 @@ docs/diagnosis.md says what every number means.
 """
 
 from bisect import bisect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
+from rtmo.evaluation.average_precision import average_precisions
 from rtmo.evaluation.calibration import calibrate
 from rtmo.evaluation.coco import CocoKeypointAP
 from rtmo.evaluation.joint_errors import KINDS, FoundJoints, found_joints
-from rtmo.evaluation.matching import ImageMatch, keypoints_of
+from rtmo.evaluation.matching import ImageMatch, match_images
+from rtmo.evaluation.pairs import Comparison, People, members
 from rtmo.skeletons import KeypointSet
 
 PCK_DISTANCE = 0.2  # of the longer side of the person's box
@@ -24,32 +27,39 @@ def analyse(metric: CocoKeypointAP) -> dict[str, Any]:
 
     A share or mean over nothing is None. The area of a person is the metric's.
     """
-    matches = metric.matches()
-    joints = found_joints(matches, metric.skeleton)
+    compared = metric.compare()
+    matches = match_images(compared)
+    joints = found_joints(compared, matches, metric.skeleton)
+    crowded = [
+        metric.crowd_index.get(image_id, counted)
+        for image_id, counted in zip(compared.image_ids, crowding(compared.people).tolist(), strict=True)
+    ]
     return {
         "keypoints": _by_joint(joints, metric.skeleton),
         "errors": {"keypoints": _counts(joints.kind[joints.labeled]), "people": _people(matches)},
-        "by_people": _by_group(matches, metric, "people", _people_group),
-        "by_crowding": _by_group(matches, metric, "crowding", lambda match: _crowding_group(match, metric)),
+        "by_people": _by_group(compared, "people", [_people_group(int(match.counted.sum())) for match in matches]),
+        "by_crowding": _by_group(compared, "crowding", list(map(_crowding_group, crowded))),
         "calibration": _calibration(matches, joints),
     }
 
 
-def crowding(match: ImageMatch, num_keypoints: int) -> float:
-    """How crowded an image is, from 0 on: joints of others in a person's box per joint of the person, over the people.
+def crowding(people: People) -> Float[np.ndarray, " _"]:
+    """How crowded images are, from 0 on: joints of others in a person's box per joint of the person, over the people.
 
     The crowd index of CrowdPose (Li et al., CVPR 2019, arXiv:1812.00324). Of its 2,000 validation images three in four
     get the ``crowdIndex`` they are published with to .01; what was counted in the others is not known.
     """
-    people = keypoints_of(match.people, num_keypoints)
-    labeled = people[..., 2] > 0
-    corner, size = np.split(np.array([one["bbox"] for one in match.people]).reshape(-1, 1, 1, 4), 2, axis=-1)
-    inside = ((people[..., :2] >= corner) & (people[..., :2] <= corner + size)).all(axis=-1) & labeled  # (G, G, K)
-    of_others = inside.sum(axis=-1)
-    np.fill_diagonal(of_others, 0)
+    labeled = people.points[..., 2] > 0
+    one, other = members(people.first, people.images)
+    corner, size = people.boxes[one, None, :2], people.boxes[one, None, 2:]
+    points = people.points[other, :, :2]
+    inside = ((points >= corner) & (points <= corner + size)).all(axis=-1) & labeled[other]
+    of_others = np.bincount(one, weights=inside.sum(axis=1) * (one != other), minlength=len(labeled))
     own = labeled.sum(axis=1)
-    judged = match.counted & (own > 0)  # num_keypoints may say otherwise
-    return float((of_others.sum(axis=1)[judged] / own[judged]).mean()) if judged.any() else 0.0
+    judged = ~people.ignored & (own > 0)  # num_keypoints may say otherwise
+    images, num_images = people.images[judged], len(people.first) - 1
+    total = np.bincount(images, weights=of_others[judged] / own[judged], minlength=num_images)
+    return total / np.maximum(np.bincount(images, minlength=num_images), 1)
 
 
 def _by_joint(joints: FoundJoints, skeleton: KeypointSet) -> dict[str, dict[str, Any]]:
@@ -79,28 +89,25 @@ def _people(matches: Sequence[ImageMatch]) -> dict[str, int]:
     return {name: sum(getattr(score, name) for score in scores) for name in ("found", "missed", "false_positives")}
 
 
-def _by_group(
-    matches: Sequence[ImageMatch], metric: CocoKeypointAP, name: str, group_of: Callable[[ImageMatch], tuple[int, str]]
-) -> list[dict[str, Any]]:
+def _by_group(compared: Comparison, name: str, group_of: Sequence[tuple[int, str]]) -> list[dict[str, Any]]:
     """AP of images in groups, in the order of the groups; images without people to find are in none."""
-    groups: dict[tuple[int, str], list[ImageMatch]] = {}
-    for match in matches:
-        if match.counted.any():
-            groups.setdefault(group_of(match), []).append(match)
+    groups: dict[tuple[int, str], list[int]] = {}
+    for image in np.unique(compared.people.images[~compared.people.ignored]).tolist():
+        groups.setdefault(group_of[image], []).append(image)
+    order = sorted(groups)
+    values = average_precisions(compared, [groups[group] for group in order])
     return [
-        {name: label, "images": len(group), "AP": metric.average_precision(match.image_id for match in group)}
-        for (_, label), group in sorted(groups.items())
+        {name: group[1], "images": len(groups[group]), "AP": value} for group, value in zip(order, values, strict=True)
     ]
 
 
-def _people_group(match: ImageMatch) -> tuple[int, str]:
-    number = bisect(list(_PEOPLE), int(match.counted.sum()))
+def _people_group(count: int) -> tuple[int, str]:
+    number = bisect(list(_PEOPLE), count)
     return number, list(_PEOPLE.values())[number - 1]
 
 
-def _crowding_group(match: ImageMatch, metric: CocoKeypointAP) -> tuple[int, str]:
-    index = metric.crowd_index.get(match.image_id)
-    number = int(10 * (crowding(match, metric.skeleton.num_keypoints) if index is None else index))
+def _crowding_group(crowded: float) -> tuple[int, str]:
+    number = int(10 * crowded)
     return (number, f"{number / 10:.1f}-{(number + 1) / 10:.1f}") if number < 10 else (10, "1.0+")
 
 

@@ -7,8 +7,7 @@ the images.
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,8 +19,8 @@ from torchmetrics.utilities import dim_zero_cat
 
 from rtmo.errors import InputError
 from rtmo.evaluation import average_precision, pycocotools_ap
-from rtmo.evaluation.average_precision import Annotation
-from rtmo.evaluation.matching import ImageMatch, ImageScore, match_image, worst_first
+from rtmo.evaluation.matching import ImageMatch, ImageScore, match_images, worst_first
+from rtmo.evaluation.pairs import Annotation, Comparison, compare
 from rtmo.skeletons import KeypointSet
 from rtmo.types import Poses
 
@@ -53,8 +52,9 @@ class CocoKeypointAP(Metric):
         backend: Computes the figures: ``numpy``, or ``pycocotools``, which takes many times as long.
 
     Raises:
-        InputError: If ``backend`` is unknown, an annotation lacks a field or has another number of keypoints, or
-            ``update`` meets an image that the ground truth does not list or poses of another number of keypoints.
+        InputError: If ``backend`` is unknown, ``max_detections`` below 1, a ``crowdIndex`` no number from 0 on, an
+            annotation lacks a field or has another number of keypoints, or ``update`` meets an image that the ground
+            truth does not list or poses of another number of keypoints.
     """
 
     is_differentiable = False
@@ -77,14 +77,14 @@ class CocoKeypointAP(Metric):
         super().__init__()
         if backend not in BACKENDS:
             raise InputError(f"backend={backend}: no such evaluator; choose one of {', '.join(BACKENDS)}")
+        if not isinstance(max_detections, int) or max_detections < 1:
+            raise InputError(f"metric.max_detections: expected a whole number from 1 on, got {max_detections!r}")
         self.evaluate_keypoints = BACKENDS[backend]
         self.skeleton = skeleton
         self.max_detections = max_detections
         self.num_dropped = 0
         self.category_id: int = ground_truth["categories"][0]["id"]
-        self.crowd_index = {
-            image["id"]: image["crowdIndex"] for image in ground_truth["images"] if "crowdIndex" in image
-        }
+        self.crowd_index = _crowd_index(ground_truth["images"])
         self._people = _people_by_image(ground_truth, skeleton, self.area_of_box)
         # Lists of flat tensors, so that ranks may hold different numbers of images and people: ids of the images,
         # how many poses each has, and all poses in that order as rows (score, x0, y0, s0, x1, ..., area).
@@ -158,44 +158,41 @@ class CocoKeypointAP(Metric):
         There is no ``bbox``, for pycocotools would take a prediction's area from it instead of from its keypoints, and
         would get other APM and APL than ``compute``, COCO's server and the reference.
         """
-        with self.sync_context():
-            predictions, _ = self._predictions()
         return [
             {
                 "image_id": image_id,
                 "category_id": self.category_id,
-                "keypoints": row[1:].tolist(),
+                "keypoints": row[1:-1].tolist(),
                 "score": row[0].item(),
             }
-            for image_id, rows in predictions.items()
+            for image_id, rows in self._gathered().items()
             for row in rows
         ]
 
+    def compare(self) -> Comparison:
+        """The predictions of every image beside its people; call it on every rank."""
+        found = self._gathered()
+        return compare(
+            {image_id: self._people[image_id] for image_id in found},
+            found,
+            oks_sigmas=self.skeleton.oks_sigmas,
+            max_detections=self.max_detections,
+        )
+
     def matches(self) -> list[ImageMatch]:
         """Whom the predictions of every image found; call it on every rank."""
-        with self.sync_context(dist_sync_fn=self.dist_sync_fn):
-            predictions, _ = self._predictions()
-        match = partial(match_image, oks_sigmas=self.skeleton.oks_sigmas, max_detections=self.max_detections)
-        return [match(image_id, self._people[image_id], rows) for image_id, rows in predictions.items()]
-
-    def average_precision(self, image_ids: Iterable[int]) -> float:
-        """AP of some of the images seen; call it on every rank."""
-        with self.sync_context(dist_sync_fn=self.dist_sync_fn):
-            predictions, _ = self._rows_by_image()
-        found = {image_id: predictions[image_id] for image_id in image_ids}
-        return self._figures({image_id: self._people[image_id] for image_id in found}, found)["AP"]
+        return match_images(self.compare())
 
     def image_scores(self) -> list[ImageScore]:
         """How well the people of each image were found, worst first; call it on every rank."""
         return worst_first(self.matches())
 
-    def _predictions(self) -> tuple[dict[int, Float[np.ndarray, "_ D"]], dict[int, int]]:
-        """Finite rows (score, x0, y0, s0, x1, ...) by image id, and how many were not finite in images that had any."""
-        rows, dropped = self._rows_by_image()
-        return {image_id: of_image[:, :-1] for image_id, of_image in rows.items()}, dropped
+    def _gathered(self) -> dict[int, Float[np.ndarray, "_ D"]]:
+        with self.sync_context(dist_sync_fn=self.dist_sync_fn):
+            return self._rows_by_image()[0]
 
     def _rows_by_image(self) -> tuple[dict[int, Float[np.ndarray, "_ D"]], dict[int, int]]:
-        """As ``_predictions``, with the area of each person as the last column."""
+        """Finite rows (score, x0, y0, s0, x1, ..., area) by image id, and how many others where there were any."""
         image_ids, counts = dim_zero_cat(self.image_ids).tolist(), dim_zero_cat(self.num_poses).cpu().numpy()
         rows = dim_zero_cat(self.poses).cpu().double().numpy()
         finite = np.isfinite(rows[:, :-1]).all(axis=1)
@@ -226,6 +223,17 @@ def _with_areas(rows: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N D"]:
     return np.column_stack([rows[:, :-1], areas])
 
 
+def _crowd_index(images: Sequence[Mapping[str, Any]]) -> dict[int, float]:
+    """How crowded images are, by id, those that tell."""
+    index = {image["id"]: image["crowdIndex"] for image in images if image.get("crowdIndex") is not None}
+    for image_id, value in index.items():
+        if not isinstance(value, int | float) or not 0 <= value < float("inf"):
+            raise InputError(
+                f"ground truth image {image_id}: crowdIndex must be a number from 0 on, got {value!r}; correct it"
+            )
+    return index
+
+
 def _people_by_image(
     ground_truth: Mapping[str, Any], skeleton: KeypointSet, area_of_box: float | None
 ) -> dict[int, list[Annotation]]:
@@ -234,7 +242,7 @@ def _people_by_image(
     for annotation in ground_truth["annotations"]:
         where = f"ground truth annotation {annotation.get('id')} (image {annotation['image_id']})"
         for field in ("bbox", "area") if area_of_box is None else ("bbox",):
-            if field not in annotation:
+            if annotation.get(field) is None:
                 raise InputError(f"{where} has no {field!r}; COCO's keypoint evaluation needs it of every person")
         values = annotation.get("keypoints") or [0] * 3 * skeleton.num_keypoints
         if len(values) != 3 * skeleton.num_keypoints:
@@ -243,14 +251,15 @@ def _people_by_image(
                 f"{skeleton.num_keypoints} joints and needs {3 * skeleton.num_keypoints} (x, y, visibility each)"
             )
         keypoints = np.asarray(values, dtype=np.float64)
+        num_labeled = annotation.get("num_keypoints")
         _, _, width, height = annotation["bbox"]
         people.setdefault(annotation["image_id"], []).append(
             {
                 "keypoints": keypoints,
                 "bbox": annotation["bbox"],
                 "area": annotation["area"] if area_of_box is None else width * height * area_of_box,
-                "iscrowd": annotation.get("iscrowd", 0),
-                "num_keypoints": annotation.get("num_keypoints", int((keypoints[2::3] > 0).sum())),
+                "iscrowd": annotation.get("iscrowd") or 0,
+                "num_keypoints": int((keypoints[2::3] > 0).sum()) if num_labeled is None else num_labeled,
             }
         )
     return people

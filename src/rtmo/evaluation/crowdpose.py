@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Float
 
 from rtmo.errors import InputError
-from rtmo.evaluation.average_precision import Annotation
 from rtmo.evaluation.coco import CocoKeypointAP
+from rtmo.evaluation.pairs import Annotation
 from rtmo.skeletons import KeypointSet
 
 _FIGURES = ("AP", "AP50", "AP75", "AR", "AR50", "AR75")
@@ -46,7 +46,7 @@ class CrowdPoseAP(CocoKeypointAP):
     ) -> None:
         super().__init__(ground_truth=ground_truth, skeleton=skeleton, max_detections=max_detections, backend=backend)
         for image in ground_truth["images"]:
-            if "crowdIndex" not in image:
+            if image["id"] not in self.crowd_index:
                 raise InputError(
                     f"ground truth image {image['id']} has no 'crowdIndex', by which CrowdPose's figures are grouped; "
                     "evaluate on CrowdPose's own annotations, or take metric=coco"

@@ -6,14 +6,13 @@ else's is even closer, as happens in crowds.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
 
-from rtmo.evaluation.matching import ImageMatch, keypoints_of
-from rtmo.ops.keypoints import keypoint_similarity
+from rtmo.evaluation.matching import ImageMatch
+from rtmo.evaluation.pairs import Comparison, People, keypoint_similarity, members
 from rtmo.skeletons import KeypointSet
 
 KINDS = ("good", "jitter", "inversion", "swap", "miss")
@@ -39,44 +38,48 @@ class FoundJoints:
     kind: Int[np.ndarray, "F K"]
 
 
-def found_joints(matches: Sequence[ImageMatch], skeleton: KeypointSet) -> FoundJoints:
-    """The joints of those who are labeled, no crowd, and found."""
-    nobody = ImageMatch(0, [], np.zeros(0, bool), np.zeros((0, 1)), np.zeros(0, int), np.zeros(0))
-    of_images = [_of_image(match, skeleton) for match in (nobody, *matches)]
-    names = [field.name for field in fields(FoundJoints)]
-    return FoundJoints(**{name: np.concatenate([getattr(image, name) for image in of_images]) for name in names})
-
-
-def _of_image(match: ImageMatch, skeleton: KeypointSet) -> FoundJoints:
-    """The joints of those found in an image.
+def found_joints(compared: Comparison, matches: Sequence[ImageMatch], skeleton: KeypointSet) -> FoundJoints:
+    """The joints of those who are labeled, no crowd, and found.
 
     A prediction is good if its similarity to its own joint is .85 or more. Else it belongs to the joint of the highest
     similarity: its own (jitter), the other side's of the same person (inversion), or either of somebody else (swap);
     to none if that is below .5 (miss).
     """
-    count = skeleton.num_keypoints
-    person = match.person[match.hits]
-    predicted = match.rows[match.hits, 1:].reshape(-1, count, 3)
-    people = keypoints_of(match.people, count)
-    both_sides = np.stack([people, people[:, skeleton.flip_indices]], axis=1)  # (G, 2, K, 3)
-    area = np.array([one["area"] for one in match.people], dtype=np.float64)
+    people, rows = compared.people, compared.predictions.rows
+    person = np.concatenate([np.empty(0, int), *(match.person for match in matches)])
+    person += np.repeat(people.first[:-1], np.diff(compared.predictions.first))
+    is_hit = np.concatenate([np.empty(0, bool), *(match.hits for match in matches)])
+    person, predicted = person[is_hit], rows[is_hit, 1:-1].reshape(-1, skeleton.num_keypoints, 3)
 
-    shape = (len(person), *both_sides.shape[:3])
-    similarity = keypoint_similarity(
-        torch.from_numpy(predicted[:, None, None, :, :2]).expand(*shape, 2),
-        torch.from_numpy(both_sides[..., :2]).expand(*shape, 2),
-        torch.from_numpy(area)[:, None].expand(shape[:3]),
-        torch.tensor(skeleton.oks_sigmas, dtype=torch.float64),
-    ).numpy()
-    similarity = np.where(both_sides[..., 2] > 0, similarity, 0.0)
-    best = similarity.max(axis=(1, 2), initial=0.0)
-    own, other_side = similarity[np.arange(len(person)), person].swapaxes(0, 1)
-    kind = np.select(
-        [own >= _GOOD, best < _NEAR, own == best, other_side == best],
-        [KINDS.index(name) for name in ("good", "miss", "jitter", "inversion")],
+    target, size = people.points[person], people.boxes[person, 2:].max(axis=1)
+    offsets, labeled = predicted[..., :2] - target[..., :2], target[..., 2] > 0
+    similarity = keypoint_similarity(offsets, people.areas[person, None], np.asarray(skeleton.oks_sigmas))
+    kind = np.full(similarity.shape, KINDS.index("good"))
+    wrong, joint = np.nonzero(labeled & (similarity < _GOOD))
+    kind[wrong, joint] = _kind_of_wrong(predicted[wrong, joint, :2], joint, person[wrong], people, skeleton)
+    distance = np.linalg.norm(offsets, axis=-1) / np.maximum(size, 1.0)[:, None]
+    return FoundJoints(predicted[..., 2], labeled, similarity, distance, kind)
+
+
+def _kind_of_wrong(
+    points: Float[np.ndarray, "W 2"],
+    joint: Int[np.ndarray, " W"],
+    person: Int[np.ndarray, " W"],
+    people: People,
+    skeleton: KeypointSet,
+) -> Int[np.ndarray, " W"]:
+    """What predictions of joints are that are not good, by comparison with the joints of everybody of the image."""
+    one, other = members(people.first, people.images[person])
+    both_sides = np.stack([joint, np.asarray(skeleton.flip_indices)[joint]])[:, one]
+    target = people.points[other, both_sides]  # (2, pairs of a joint and somebody, 3)
+    sigmas = np.asarray(skeleton.oks_sigmas)[joint][one]
+    similarity = keypoint_similarity(points[one] - target[..., :2], people.areas[other], sigmas)
+    similarity = np.where(target[..., 2] > 0, similarity, 0.0)
+    own, other_side = similarity[:, other == person[one]]
+    best = np.zeros(len(points))
+    np.maximum.at(best, one, similarity.max(axis=0))
+    return np.select(
+        [best < _NEAR, own == best, other_side == best],
+        [KINDS.index(name) for name in ("miss", "jitter", "inversion")],
         KINDS.index("swap"),
     )
-
-    size = np.array([max(one["bbox"][2:]) for one in match.people])[person]
-    distance = np.linalg.norm(predicted[..., :2] - people[person, :, :2], axis=-1) / np.maximum(size, 1.0)[:, None]
-    return FoundJoints(predicted[..., 2], people[person, :, 2] > 0, own, distance, kind)

@@ -1,14 +1,12 @@
 """Which prediction found which person: the greedy matching by OKS that COCO's evaluation does."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
 
-from rtmo.ops.keypoints import oks
+from rtmo.evaluation.pairs import Comparison, match
 
 # Lower than any threshold of AP, so that a pose with many wrong joints is a person found badly, which can be looked
 # into, and not one missed and one made up (Ronchi and Perona, ICCV 2017, and their tool).
@@ -21,15 +19,13 @@ class ImageMatch:
 
     Attributes:
         image_id: Of the ground truth.
-        people: Its annotations, as ``CocoKeypointAP`` keeps them.
-        counted: Whom there is to find; not counted are crowds and people without labeled joints.
+        counted: Of its people, whom there is to find; not counted are crowds and people without labeled joints.
         rows: Predictions (score, x0, y0, s0, x1, ...), px.
         person: Index of the person each found, -1 for none.
         oks: With that person, 0..1; 0 for none.
     """
 
     image_id: int
-    people: Sequence[Mapping[str, Any]]
     counted: Bool[np.ndarray, " G"]
     rows: Float[np.ndarray, "N D"]
     person: Int[np.ndarray, " N"]
@@ -86,71 +82,19 @@ def worst_first(matches: Sequence[ImageMatch]) -> list[ImageScore]:
     )
 
 
-def match_image(
-    image_id: int,
-    people: Sequence[Mapping[str, Any]],
-    rows: Float[np.ndarray, "N D"],
-    *,
-    oks_sigmas: Sequence[float],
-    max_detections: int,
-    min_oks: float = FOUND_OKS,
-) -> ImageMatch:
-    """Gives predictions, best first, the free person of the highest OKS.
+def match_images(compared: Comparison, min_oks: float = FOUND_OKS) -> list[ImageMatch]:
+    """Gives predictions, best first, the free person of the highest OKS, from ``min_oks`` on.
 
     As in COCO's evaluation people come before crowds and the unlabeled, and a crowd may be found any number of times.
-
-    Args:
-        image_id: Of the ground truth.
-        people: ``keypoints`` (x, y, visibility, ...), ``bbox`` (x, y, width, height), ``area``, ``iscrowd``,
-            ``num_keypoints``.
-        rows: Predictions (score, x0, y0, s0, x1, ...), px.
-        oks_sigmas: One per keypoint.
-        max_detections: Only so many predictions count, the best.
-        min_oks: Of a match.
     """
-    rows = rows[np.argsort(-rows[:, 0], kind="stable")][:max_detections]
-    counted = np.array([not one["iscrowd"] and one["num_keypoints"] > 0 for one in people], dtype=bool)
-    similarity = _pairwise_oks(rows, people, oks_sigmas)
-    free = set(range(len(people)))
-    person = np.full(len(rows), -1)
-    for number, of_row in enumerate(similarity.tolist()):
-        near = [one for one in free if of_row[one] >= min_oks]
-        if near:
-            best = max(near, key=lambda one: (counted[one], of_row[one], one))
-            person[number] = best
-            if not people[best]["iscrowd"]:
-                free.remove(best)
-    of_match = similarity[np.arange(len(rows)), person] if people else np.zeros(len(rows))
-    return ImageMatch(image_id, people, counted, rows, person, np.where(person >= 0, of_match, 0.0))
-
-
-def keypoints_of(people: Sequence[Mapping[str, Any]], num_keypoints: int) -> Float[np.ndarray, "G K 3"]:
-    """(x, y, visibility) of every joint, px."""
-    return np.array([one["keypoints"] for one in people], dtype=np.float64).reshape(-1, num_keypoints, 3)
-
-
-def _pairwise_oks(
-    rows: Float[np.ndarray, "N D"], people: Sequence[Mapping[str, Any]], oks_sigmas: Sequence[float]
-) -> Float[np.ndarray, "N G"]:
-    """OKS of every prediction with everybody.
-
-    Somebody without labeled joints is compared by the box, widened by its size to each side as in COCO: a joint in it
-    is right.
-    """
-    count = (len(rows), len(people))
-    joints = torch.from_numpy(keypoints_of(people, len(oks_sigmas)))
-    boxes = torch.tensor([one["bbox"] for one in people], dtype=torch.float64).reshape(-1, 1, 4)
-    area = torch.tensor([one["area"] for one in people], dtype=torch.float64)
-    found = torch.from_numpy(rows[:, 1:].reshape(len(rows), 1, len(oks_sigmas), 3)[..., :2]).double()
-    labeled = joints[..., 2] > 0
-    unlabeled = ~labeled.any(dim=1)
-    corner, size = boxes[..., :2], boxes[..., 2:]
-    inside = found.clamp(min=corner - size, max=corner + 2 * size)
-    target = torch.where(unlabeled[:, None, None], inside, joints[..., :2])
-    return oks(
-        found.expand_as(target),
-        target,
-        (labeled | unlabeled[:, None]).expand(*count, -1),
-        area.expand(count),
-        torch.tensor(oks_sigmas, dtype=torch.float64),
-    ).numpy()
+    people, predictions, pairs = compared.people, compared.predictions, compared.pairs
+    pair = match(compared, people.ignored, np.array([min_oks]))[:, 0]
+    is_hit = pair >= 0
+    person, oks = np.full(len(pair), -1), np.zeros(len(pair))
+    person[is_hit] = pairs.people[pair[is_hit]]
+    person[is_hit] -= people.first[people.images[person[is_hit]]]
+    oks[is_hit] = pairs.oks[pair[is_hit]]
+    of_people = np.split(~people.ignored, people.first[1:-1])
+    of_predictions = (np.split(each, predictions.first[1:-1]) for each in (predictions.rows[:, :-1], person, oks))
+    # split makes one part of nothing, also where there is no image
+    return [ImageMatch(*parts) for parts in zip(compared.image_ids, of_people, *of_predictions, strict=False)]

@@ -9,7 +9,8 @@ from jaxtyping import Float
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from rtmo.evaluation.average_precision import FIGURES, Annotation
+from rtmo.evaluation.average_precision import FIGURES
+from rtmo.evaluation.pairs import Annotation
 
 
 def evaluate_keypoints(
