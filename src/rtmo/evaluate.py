@@ -167,7 +167,9 @@ def write_scores(
     """Writes the predictions, their analysis and the summary, and prints the figures."""
     folder, submission, scores = Path(cfg["paths"]["output_dir"]), cfg["submission"], measured["metrics"]
     name = "results.json" if submission is None else f"person_keypoints_test-dev2017_{submission}_results.json"
-    summary = {"checkpoint": str(cfg["checkpoint"]), "data": data, "flip_test": cfg["flip_test"], **measured}
+    settings = {key: cfg[key] for key in ("flip_test", "image_size", "score_thr", "nms_thr", "skeleton")}
+    settings["metric"] = cfg["metric"]["_target_"]
+    summary = {"checkpoint": str(cfg["checkpoint"]), "data": data, **settings, **measured}
     write_json(folder / name, results, label="paths.output_dir")
     write_json(folder / "analysis.json", analysis, label="paths.output_dir", indent=2)
     write_json(folder / "summary.json", summary, label="paths.output_dir", indent=2)
