@@ -12,7 +12,10 @@ from rtmo.train import KEYS, train
 
 pytestmark = pytest.mark.slow
 
-ROWS = sorted(file.stem for file in (conf_dir() / "ablation").glob("*.yaml"))
+ROWS = [
+    *(f"ablation={name}" for name in sorted(file.stem for file in (conf_dir() / "ablation").glob("*.yaml"))),
+    *("optimizer=adam", "optimizer=nadam"),
+]
 SMALL = (
     *("model=rtmo_n", "model.hidden_dim=32", "model.ffn_dim=64", "model.dcc_dim=16", "model.attention_dim=16"),
     *("recipe=fast", "augment=mosaic", "image_size=[64,64]", "data.batch_size=2", "data.num_workers=0", "trainer=cpu"),
@@ -31,7 +34,7 @@ def data(request, shared_dir):
 
 @pytest.mark.parametrize("row", ROWS)
 def test_a_row_trains_and_is_scored(row, data, tmp_path):
-    cfg = compose("train", [*SMALL, *data, f"ablation={row}", f"paths.output_dir={tmp_path}"])
+    cfg = compose("train", [*SMALL, *data, row, f"paths.output_dir={tmp_path}"])
     train(validate(cfg, "train", KEYS))
     with (tmp_path / "metrics.csv").open() as lines:
         losses = [float(line["train/loss"]) for line in csv.DictReader(lines) if line["train/loss"]]

@@ -143,7 +143,7 @@ GRID_POINTS = torch.tensor([[151.0, 199.0], [23.0, 55.0]])
 
 
 def test_static_bins_span_their_range_about_the_grid_point_whatever_the_box() -> None:
-    dcc = classifier(dynamic_allocation=False, dynamic_encoding=False, static_range=64.0)
+    dcc = classifier(dynamic_encoding=False, static_range=64.0)
     codes = dcc(torch.randn(2, 16), BOXES, GRID_POINTS)
     for axis, bins in enumerate((codes.bins_x, codes.bins_y)):
         torch.testing.assert_close(bins[:, 0], GRID_POINTS[:, axis] - 32)
@@ -168,7 +168,7 @@ def test_a_static_range_must_be_positive() -> None:
 @pytest.mark.parametrize("decoding", ["dcc", "cc_dba", "cc_static", "regression"])
 def test_every_decoding_uses_all_its_parameters_and_finds_poses(decoding: str) -> None:
     """A parameter without a gradient would stop distributed training."""
-    model = small_model(decoding=decoding).train()
+    model = small_model(decoding=decoding, static_range=64.0 if decoding == "cc_static" else None).train()
     outputs = model(torch.rand(2, 3, 64, 64) * 255, with_proxy=True)
     assert outputs.proxy_offsets is not None
     people = (outputs.pose_vectors[:, 0], torch.tensor([[0.0, 0.0, 40.0, 60.0]]).expand(2, 4), outputs.priors[:2])
@@ -199,5 +199,11 @@ def test_by_regression_the_pose_is_the_proxy_of_its_grid_point() -> None:
 
 
 def test_unknown_decoding() -> None:
-    with pytest.raises(ValueError, match=r"model\.decoding='heatmap' is unknown; choose dcc, .* or regression"):
+    with pytest.raises(ValueError, match=r"model\.decoding='heatmap' is unknown; choose one of dcc, .*, regression"):
         small_model(decoding="heatmap")
+
+
+@pytest.mark.parametrize(("decoding", "static_range"), [("dcc", 64.0), ("regression", 64.0), ("cc_static", None)])
+def test_the_static_range_goes_with_static_bins_alone(decoding: str, static_range: float | None) -> None:
+    with pytest.raises(ValueError, match=r"static_range=.*: px for decoding=cc_static, null for"):
+        small_model(decoding=decoding, static_range=static_range)

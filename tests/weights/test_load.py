@@ -178,3 +178,11 @@ def test_a_training_can_start_from_a_whole_network(tmp_path, trained):
     report = load_pretrained(model, str(path), CROWDPOSE14)
     assert report.joints_fresh == ("top_head", "neck")
     assert len(report.joints_kept) == 12
+
+
+def test_weights_of_another_decoding_are_refused_by_name(checkpoint):
+    other = replace(checkpoint, model={**checkpoint.model, "decoding": "cc_dba"})
+    with pytest.raises(InputError, match=r"decodes by cc_dba and the network by dcc; take model\.decoding=cc_dba"):
+        load_weights(small_rtmo(), other)
+    with pytest.raises(InputError, match="decodes by dcc and the network by regression"):
+        load_weights(small_rtmo(decoding="regression"), checkpoint)

@@ -23,7 +23,6 @@ from rtmo.figures.network import Network, chosen_joints
 from rtmo.figures.options import KEYS as SHARED_KEYS
 from rtmo.figures.options import check_counts, network_of, prepare, val_source
 from rtmo.figures.panels import BLUE, ORANGE, show_heatmap, write_figure, write_rows
-from rtmo.models.rtmo import CLASSIFIERS
 from rtmo.ops.boxes import pairwise_iou
 from rtmo.skeletons import KeypointSet
 from rtmo.types import Sample
@@ -93,10 +92,7 @@ def main(cfg: dict[str, Any]) -> None:
 
 def network_names(networks: tuple[Network, Network]) -> tuple[str, str]:
     """What the networks are called: their kind of decoding, and the option they were given as if it is the same."""
-    kinds = {flags: name for name, flags in CLASSIFIERS.items()}
-    first, second = (
-        kinds[network.classifier.dynamic_allocation, network.classifier.dynamic_encoding] for network in networks
-    )
+    first, second = (network.model.decoding for network in networks)
     return (first, second) if first != second else (f"{first}, checkpoint", f"{second}, compare")
 
 

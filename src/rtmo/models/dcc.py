@@ -30,12 +30,11 @@ class DynamicCoordinateClassifier(nn.Module):
         bin_init_scale: Shrinks the initial map of the bins' codes. At 1, as published, the first heatmaps are sharp
             and random, and unlearning them takes hundreds of steps; near 0 they are flat and the first poses lie in
             the middle of their boxes.
-        dynamic_allocation: Whether the bins span the person's box. Off, they span a fixed range about the grid point,
-            and boxes and their padding play no part.
         dynamic_encoding: Whether a bin is known by where it lies. Off, every bin has one learned vector, the same for
             all people, as in SimCC (arXiv:2107.03332).
-        static_range: Without dynamic allocation, what the bins span, the grid point in its middle, px of the network
-            input. The paper does not give its value.
+        static_range: What the bins span without dynamic allocation, the grid point in its middle, px of the network
+            input; boxes and their padding then play no part. The paper does not give its value. None: the bins are
+            allocated dynamically, they span the person's box.
 
     Raises:
         ValueError: If ``static_range`` is not positive.
@@ -52,16 +51,14 @@ class DynamicCoordinateClassifier(nn.Module):
         bbox_padding: float = 1.25,
         temperature: float = 300.0,
         bin_init_scale: float = 1.0,
-        dynamic_allocation: bool = True,
         dynamic_encoding: bool = True,
-        static_range: float = 640.0,
+        static_range: float | None = None,
     ) -> None:
         super().__init__()
-        if static_range <= 0:
+        if static_range is not None and static_range <= 0:
             raise ValueError(f"static_range must be positive, got {static_range}")
         self.num_keypoints = num_keypoints
         self.dim = dim
-        self.dynamic_allocation = dynamic_allocation
         self.dynamic_encoding = dynamic_encoding
         self.static_range = static_range
         self.bbox_padding = bbox_padding
@@ -118,7 +115,7 @@ class DynamicCoordinateClassifier(nn.Module):
         self, bboxes: Float[Tensor, "F 4"], priors: Float[Tensor, "F 2"]
     ) -> tuple[Float[Tensor, "F X"], Float[Tensor, "F Y"]]:
         """Bin positions in px: they span each box, padded, or a fixed range about each grid point."""
-        if self.dynamic_allocation:
+        if self.static_range is None:
             centers = (bboxes[:, :2] + bboxes[:, 2:]) / 2
             sizes = (bboxes[:, 2:] - bboxes[:, :2]) * self.bbox_padding
         else:

@@ -23,9 +23,8 @@ POSE_VECTOR_DIM = 512  # features of a pose vector, at widen_factor 1
 CSP_REP_BLOCKS = 3  # RepVGG blocks of a fusion block, at deepen_factor 1
 SIZE_DIVISOR = 32
 
-# What the bins of the classifier follow, by decoding: (dynamic allocation, dynamic encoding). Paper, section 4.4.
-CLASSIFIERS = {"dcc": (True, True), "cc_dba": (True, False), "cc_static": (False, False)}
 REGRESSION = "regression"
+DECODINGS = ("dcc", "cc_dba", "cc_static", REGRESSION)  # paper, section 4.4
 
 # Parameters that only training reads: the proxy branch and the learned spread.
 TRAINING_ONLY_PREFIXES = ("head.proxy_out.", "dcc.sigma_fc.", "dcc.sigma_scale")
@@ -63,10 +62,10 @@ class RTMO(nn.Module):
         decoding: Where keypoints come from: ``dcc``, the classifier as published; ``cc_dba``, without dynamic encoding
             of its bins; ``cc_static``, with bins in a fixed range as well; ``regression``, the proxy branch, and there
             is no classifier: ``dcc`` is None.
-        static_range: Of ``cc_static``: what the bins span, the grid point in its middle, px.
+        static_range: Of ``cc_static`` alone: what the bins span, the grid point in its middle, px.
 
     Raises:
-        ValueError: If ``backbone`` or ``decoding`` is unknown.
+        ValueError: If ``backbone`` or ``decoding`` is unknown, or ``static_range`` does not go with the decoding.
     """
 
     def __init__(
@@ -88,11 +87,14 @@ class RTMO(nn.Module):
         bin_temperature: float = 300.0,
         bin_init_scale: float = 1.0,
         decoding: str = "dcc",
-        static_range: float = 640.0,
+        static_range: float | None = None,
     ) -> None:
         super().__init__()
-        if decoding not in (*CLASSIFIERS, REGRESSION):
-            raise ValueError(f"model.decoding={decoding!r} is unknown; choose {', '.join(CLASSIFIERS)} or {REGRESSION}")
+        if decoding not in DECODINGS:
+            raise ValueError(f"model.decoding={decoding!r} is unknown; choose one of {', '.join(DECODINGS)}")
+        if (static_range is not None) != (decoding == "cc_static"):
+            raise ValueError(f"model.static_range={static_range}: px for decoding=cc_static, null for {decoding!r}")
+        self.decoding = decoding
         self.num_keypoints = num_keypoints
         if backbone == "csp_darknet":
             self.backbone: CSPDarknet | ResNet50 = CSPDarknet(widen_factor=widen_factor, deepen_factor=deepen_factor)
@@ -123,7 +125,6 @@ class RTMO(nn.Module):
         self.dcc: DynamicCoordinateClassifier | None = None
         if decoding == REGRESSION:
             return
-        dynamic_allocation, dynamic_encoding = CLASSIFIERS[decoding]
         self.dcc = DynamicCoordinateClassifier(
             in_dim=pose_vector_dim,
             num_keypoints=num_keypoints,
@@ -133,8 +134,7 @@ class RTMO(nn.Module):
             bbox_padding=bbox_padding,
             temperature=bin_temperature,
             bin_init_scale=bin_init_scale,
-            dynamic_allocation=dynamic_allocation,
-            dynamic_encoding=dynamic_encoding,
+            dynamic_encoding=decoding == "dcc",
             static_range=static_range,
         )
 

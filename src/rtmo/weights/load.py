@@ -78,6 +78,12 @@ def load_weights(model: RTMO, checkpoint: Checkpoint, skeleton: KeypointSet | No
     Raises:
         InputError: If shapes differ, or weights are missing that inference reads.
     """
+    decoding = checkpoint.model.get("decoding", "dcc")
+    if decoding != model.decoding:
+        raise InputError(
+            f"{checkpoint.path}: decodes by {decoding} and the network by {model.decoding}; take model.decoding="
+            f"{decoding}, or ablation={decoding} when training"
+        )
     own, given = model.state_dict(), checkpoint.state_dict
     joints = range(checkpoint.num_keypoints) if skeleton is None else _joints_in(checkpoint, skeleton)
     merged = {
