@@ -141,7 +141,7 @@ def test_what_did_not_finish_is_on_the_page_and_nothing_there_is_html(tmp_path):
 
 
 def test_damaged_pictures_and_curves_are_named_and_the_rest_is_shown(tmp_path):
-    plant_worst(plant(tmp_path / "runs" / "a", overrides=("x=$a_{",)), images=4)
+    plant_worst(plant(tmp_path / "runs" / "a", overrides=("x=$a_{$",)), images=4)
     worst = tmp_path / "runs" / "a" / "images" / "worst"
     (worst / "00_100.png").unlink()
     whole = (worst / "01_101.png").read_bytes()
