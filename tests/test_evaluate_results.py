@@ -52,6 +52,7 @@ def test_the_figures_are_those_of_pycocotools_on_the_same_files(shared_dir, tmp_
     assert summary["metrics"] == got
     assert summary["predictions"] == len(json.loads(files[0].read_text()))
     assert summary["skeleton"] == "coco17"
+    assert summary["metric"] == METRICS["coco"]
 
 
 def test_crowdpose_as_its_own_tool_prints_it(shared_dir, tmp_path, capsys):

@@ -177,7 +177,9 @@ def write_scores(
     """Writes the predictions by metric, their analysis if there is one and the summary, and prints the figures."""
     folder, submission, scores = Path(cfg["paths"]["output_dir"]), cfg["submission"], measured["metrics"]
     name = "results.json" if submission is None else f"person_keypoints_test-dev2017_{submission}_results.json"
-    summary = {"checkpoint": str(cfg["checkpoint"]), "data": data, "flip_test": cfg["flip_test"], **measured}
+    settings = {key: cfg[key] for key in ("flip_test", "image_size", "score_thr", "nms_thr", "skeleton")}
+    settings["metric"] = cfg["metric"]["_target_"]
+    summary = {"checkpoint": str(cfg["checkpoint"]), "data": data, **settings, **measured}
     for metric, found in results.items():
         file = name if metric == "val" else f"results_{metric.removeprefix('val/')}.json"
         write_json(folder / file, found, label="paths.output_dir")

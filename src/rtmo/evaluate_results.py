@@ -53,6 +53,7 @@ def evaluate_results(cfg: Mapping[str, Any]) -> dict[str, float]:
         "results": str(results),
         "annotations": str(annotations),
         "skeleton": skeleton.name,
+        "metric": cfg["metric"]["_target_"],
         "images": len(image_ids),
         "predictions": sum(map(len, found.poses)),
         "metrics": scores,

@@ -140,6 +140,26 @@ def test_what_did_not_finish_is_on_the_page_and_nothing_there_is_html(tmp_path):
     assert not re.search(r"(?<!\\)<(script|b>)", markdown)
 
 
+def test_damaged_pictures_and_curves_are_named_and_the_rest_is_shown(tmp_path):
+    plant_worst(plant(tmp_path / "runs" / "a", overrides=("x=$a_{$",)), images=4)
+    worst = tmp_path / "runs" / "a" / "images" / "worst"
+    (worst / "00_100.png").unlink()
+    whole = (worst / "01_101.png").read_bytes()
+    (worst / "01_101.png").write_bytes(whole[:20])
+    (worst / "02_102.png").write_bytes(whole[:-60])
+    plant_worst(plant(tmp_path / "runs" / "b", overrides=("x=$b",), changes={"optimizer.lr": 1}), images=1)
+    (tmp_path / "runs" / "b" / "images" / "worst.json").write_text('[{"file": "worst')
+    (tmp_path / "runs" / "b" / "metrics.csv").write_text("val/AP\n1\n")
+    html, _ = make(tmp_path)
+    page = Page(html)
+    for file in ("00_100.png", "01_101.png", "02_102.png"):
+        assert f"Run a: picture {file} is missing or damaged" in page.text
+    assert len([reference for reference in page.references if reference.startswith("data:image/jpeg")]) == 1
+    assert "Run b: images/worst.json cannot be read" in page.text
+    assert "Run b is finished, but metrics.csv cannot be read: line 2 has no step" in page.text
+    assert page.tables["results"][0][2][:3] == ["x=$b", "1", "0.500"]
+
+
 def test_a_run_with_nothing_but_scores_and_a_foreign_network_is_reported(tmp_path):
     folder = plant(tmp_path / "runs" / "only", changes={"model": {"_target_": "somebody.elses.Network"}})
     (folder / "metrics.csv").unlink()
@@ -161,6 +181,14 @@ def test_latency_is_of_all_rows_in_turns(tmp_path, monkeypatch):
     assert page.tables["results'"][0][1][-1] == "1.0"
     assert f"{torch.get_num_threads()} threads" in page.text
     assert (tmp_path / "out" / "figures" / "latency.svg").is_file()
+
+
+def test_a_foreign_network_is_not_timed_and_the_others_are(tmp_path):
+    for name, changes in (("a", {}), ("b", {"model": {"_target_": "somebody.elses.Network"}})):
+        (plant(tmp_path / "runs" / name, overrides=(f"x={name}",), changes=changes) / "metrics.csv").unlink()
+    page = Page(make(tmp_path, latency=True, rounds=1)[0])
+    assert [line[0] for line in page.tables["latency"][0][1:]] == ["x=a"]
+    assert "Latency of x=b is unknown. " in page.text
 
 
 def test_the_command_says_what_it_has_read(call, tmp_path):

@@ -3,9 +3,10 @@
 import json
 
 import pytest
-from planted_runs import plant, plant_refused, plant_sweep
+from planted_runs import ANALYSIS, plant, plant_refused, plant_sweep
 
 from rtmo.errors import InputError
+from rtmo.evaluate import write_scores
 from rtmo.report.rows import choose_baseline, differences, make_rows, shared
 from rtmo.report.runs import find_runs
 
@@ -82,6 +83,46 @@ def test_what_has_no_config_is_a_row_of_its_own(tmp_path):
     }
 
 
+EVALUATED = {
+    **{"checkpoint": "/x/1/checkpoints/best.ckpt", "flip_test": False, "submission": None, "image_size": [64, 64]},
+    **{"score_thr": 0.1, "nms_thr": 0.65, "metric": {"_target_": "m.Coco"}, "skeleton": "coco17"},
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "settings"),
+    [
+        ({"image_size": [96, 96]}, [", image_size=[64, 64]", ", image_size=[96, 96]"]),
+        ({"score_thr": 0.2}, [", score_thr=0.1", ", score_thr=0.2"]),
+        ({"nms_thr": 0.5}, [", nms_thr=0.65", ", nms_thr=0.5"]),
+        ({"metric": {"_target_": "m.Crowd"}}, [", metric=m.Coco", ", metric=m.Crowd"]),
+        ({"skeleton": "crowdpose14"}, [", skeleton=coco17", ", skeleton=crowdpose14"]),
+        ({"checkpoint": "/y/1/checkpoints/best.ckpt"}, [" (a)", " (b)"]),
+    ],
+)
+def test_evaluations_of_other_settings_or_files_are_other_rows(tmp_path, changed, settings):
+    for name, given in (("a", {}), ("b", changed)):
+        cfg = {**EVALUATED, **given, "paths": {"output_dir": str(tmp_path / name)}}
+        write_scores(cfg, "val", [], ANALYSIS, {"images": 1, "metrics": {"AP": 0.5}})
+    assert list(labels(tmp_path)) == [f"evaluation of 1/checkpoints/best.ckpt on val{end}" for end in settings]
+
+
+def test_a_run_whose_overrides_are_unknown_does_not_make_its_row_the_default(tmp_path):
+    sweep = plant_sweep(tmp_path)
+    (sweep / "4" / "environment.json").unlink()
+    assert labels(sweep) == {"default": list("012"), "optimizer.lr=0.002": list("345")}
+
+
+@pytest.mark.parametrize("unknown", ["345", ""])
+def test_configs_tell_rows_apart_where_overrides_have_nothing_in_common(tmp_path, unknown):
+    sweep = plant_sweep(tmp_path)
+    for name in unknown:
+        (sweep / name / "environment.json").unlink()
+    if not unknown:
+        (sweep / "4" / "environment.json").write_text(json.dumps({"overrides": ["experiment=fast"]}))
+    assert labels(sweep) == {"optimizer.lr=0.001": list("012"), "optimizer.lr=0.002": list("345")}
+
+
 def test_a_refused_job_belongs_where_its_command_line_says(tmp_path):
     sweep = plant_sweep(tmp_path)
     plant_refused(sweep / "6", "optimizer.lr=0.002", "seed=3", "experiment=demo")
@@ -105,8 +146,9 @@ def test_the_baseline_is_named_or_the_row_without_overrides(tmp_path):
 
 def test_differences_leave_out_what_follows():
     configs = [
-        {"size": 1, "data.size": 1, "other.size": 3, "x": None, "y": 5},
-        {"size": 2, "data.size": 2, "other.size": 4, "x": None, "z": 6},
+        {"size": 1, "data.size": 1, "other.size": 3, "x": None, "y": 5, "cls.weight": 1, "box.weight": 1},
+        {"size": 2, "data.size": 2, "other.size": 4, "x": None, "z": 6, "cls.weight": 2, "box.weight": 2},
     ]
-    assert differences(configs) == {"size": [1, 2], "other.size": [3, 4], "y": [5, "-"], "z": ["-", 6]}
+    independent = {"cls.weight": [1, 2], "box.weight": [1, 2]}
+    assert differences(configs) == {"size": [1, 2], "other.size": [3, 4], "y": [5, "-"], "z": ["-", 6], **independent}
     assert shared(configs) == {"x": None}

@@ -8,6 +8,7 @@ import matplotlib as mpl
 from rtmo.report.document import Figure
 from rtmo.report.figures import GREY, STYLE, draw_line, new_canvas, place_legend, to_svg
 from rtmo.report.rows import Row
+from rtmo.report.runs import is_score
 from rtmo.report.scores import spread
 
 
@@ -59,4 +60,4 @@ def _least(group: str) -> float:
 
 def _ap_of(row: Row, part: str, field: str, name: str) -> list[float]:
     found = (one for analysis in row.analyses for one in analysis[part] if one[field] == name)
-    return [one["AP"] for one in found if one["AP"] is not None and one["AP"] >= 0]
+    return [one["AP"] for one in found if is_score(one["AP"])]

@@ -23,6 +23,7 @@ STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "rtmo",  # the same picture is the same file
     "font.size": 9,
+    "text.parse_math": False,  # a label may have dollars
     "axes.edgecolor": GREY,
     "axes.spines.top": False,
     "axes.spines.right": False,

@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from rtmo.report.document import Gallery, Picture
+from rtmo.report.document import Gallery, Picture, Text
 from rtmo.report.rows import Row
 from rtmo.report.runs import Run
 
@@ -19,30 +19,46 @@ WIDTH, SHEET_WIDTH = 640, 1280  # px at most, of a picture of one image and of a
 QUALITY = 80  # of JPEG
 
 
-def galleries(rows: Sequence[Row]) -> list[Gallery]:
-    """For each row the worst images of its first run that kept some; else its sheet of fixed images."""
+def galleries(rows: Sequence[Row]) -> list[Gallery | Text]:
+    """For each row the worst images of its first run that kept some, else its sheet; and what is damaged."""
     each = max(1, min(MOST_OF_A_ROW, MOST_PICTURES // len(rows) // ABREAST * ABREAST))
-    found = []
+    found: list[Gallery | Text] = []
     for row in rows:
         for run in row.finished:
-            if pictures := _worst(run, each) or _final(run):
+            faults: list[str] = []
+            pictures = _worst(run, each, faults) or _final(run, faults)
+            found += [Text(f"Run {run.name}: {fault}", warning=True) for fault in faults]
+            if pictures:
                 found.append(Gallery(f"{row.label} ({run.name})", pictures))
                 break
     return found
 
 
-def _worst(run: Run, most: int) -> list[Picture]:
+def _worst(run: Run, most: int, faults: list[str]) -> list[Picture]:
     folder = run.folder / "images"
     listed = folder / "worst.json"
     if not listed.is_file():
         return []
-    scores = json.loads(listed.read_text(encoding="utf-8"))[:most]
-    return [Picture(data_uri(folder / one["file"], WIDTH), _caption(one)) for one in scores]
+    try:
+        scores = json.loads(listed.read_text(encoding="utf-8"))[:most]
+        captions = {folder / one["file"]: _caption(one) for one in scores}
+    except (OSError, ValueError, KeyError, TypeError):
+        faults.append("images/worst.json cannot be read")
+        return []
+    return [picture for file, caption in captions.items() for picture in _picture(file, WIDTH, caption, faults)]
 
 
-def _final(run: Run) -> list[Picture]:
+def _final(run: Run, faults: list[str]) -> list[Picture]:
     sheet = run.folder / "images" / "final.png"
-    return [Picture(data_uri(sheet, SHEET_WIDTH), "fixed validation images")] if sheet.is_file() else []
+    return _picture(sheet, SHEET_WIDTH, "fixed validation images", faults) if sheet.is_file() else []
+
+
+def _picture(file: Path, width: int, caption: str, faults: list[str]) -> list[Picture]:
+    try:
+        return [Picture(data_uri(file, width), caption)]
+    except (OSError, SyntaxError):  # which Pillow raises for a broken PNG
+        faults.append(f"picture {file.name} is missing or damaged")
+        return []
 
 
 def _caption(score: dict[str, Any]) -> str:

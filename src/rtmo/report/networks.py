@@ -58,13 +58,16 @@ def count_parameters(row: Row) -> int | None:
     return counts["total"] - counts["training_only"]
 
 
-def measure_latencies(rows: Sequence[Row], rounds: int, device: str) -> Timings:
+def measure_latencies(rows: Sequence[Row], rounds: int, device: str) -> tuple[Timings, list[str]]:
     """Times forward pass and decoding of one image of every row in turns, in this process.
 
     The image is one of drawn people of the size that the row validates on.
 
+    Returns:
+        The latencies, and which networks could not be built, in sentences.
+
     Raises:
-        InputError: If a network cannot be built, or there is no such device.
+        InputError: If there is no such device.
     """
     try:
         target = torch.device(device)
@@ -73,15 +76,20 @@ def measure_latencies(rows: Sequence[Row], rounds: int, device: str) -> Timings:
         raise InputError(f"device={device}: {str(error).splitlines()[0]}; say device=cpu") from error
     calls: dict[str, Callable[[], Poses]] = {}
     weights: dict[str, str] = {}
+    faults = []
     for row in rows:
         configured = [run for run in row.finished if run.config]
-        if configured:
+        if not configured:
+            continue
+        try:
             weights[row.label], calls[row.label] = _prepare(configured, target)
+        except InputError as error:
+            faults.append(f"Latency of {row.label} is unknown. {error}")
     times = interleaved(calls, rounds=rounds)
     by_label = {label: Timing(times[label], len(calls[label]().scores), weights[label]) for label in calls}
     name = torch.cuda.get_device_name(target) if target.type == "cuda" else f"{target.type} ({platform.machine()})"
     conditions = f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}, batch 1, {rounds} rounds"
-    return Timings(by_label, conditions)
+    return Timings(by_label, conditions), faults
 
 
 def _prepare(runs: Sequence[Run], device: torch.device) -> tuple[str, Callable[[], Poses]]:

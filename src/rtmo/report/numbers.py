@@ -10,7 +10,7 @@ from rtmo.report.networks import Timings
 from rtmo.report.rows import Row
 from rtmo.report.runs import Run
 from rtmo.report.scores import difference, spread
-from rtmo.report.tables import COSTS, best_score
+from rtmo.report.tables import COSTS
 
 Record = dict[str, Any]
 
@@ -56,6 +56,6 @@ def _score(row: Row, baseline: Row, name: str) -> Record:
 def _run(run: Run) -> Record:
     record: Record = {"run": run.name, "state": run.state, "seed": run.seed}
     if run.finished:
-        record |= {"scores": run.scores, "best": best_score(run)}
+        record |= {"scores": run.scores, "best": run.best_score}
         record |= {name: cost(run) for name, cost in COSTS.items()}
     return record

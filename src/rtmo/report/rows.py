@@ -15,6 +15,7 @@ IGNORED = ("seed", "name", "paths", "logger", "ckpt_path")
 DEFAULT = "default"  # label of the row without overrides
 ABSENT = "-"  # shown for a key that a config lacks
 LONGEST_LABEL = 80  # characters
+SETTINGS = ("flip_test", "image_size", "score_thr", "nms_thr", "metric", "skeleton")  # of an evaluation
 
 Flat = dict[str, Any]  # values by dotted key
 
@@ -91,16 +92,16 @@ def choose_baseline(rows: Sequence[Row], chosen: str | None) -> Row:
 def differences(configs: Sequence[Flat]) -> dict[str, list[Any]]:
     """The values of keys in which configs differ, in the order of the configs; ``ABSENT`` where one lacks a key.
 
-    Of keys that always have the same value, such as ``image_size`` and ``data.image_size``, only the shortest is kept.
+    A key that ends with another and always has its value, as ``data.image_size`` that of ``image_size``, is left out.
     """
     keys = dict.fromkeys(key for config in configs for key in config)
-    found: dict[str, tuple[str, list[Any]]] = {}
-    for key in sorted(keys, key=lambda key: key.count(".")):
-        values = [config.get(key, ABSENT) for config in configs]
-        if any(value != values[0] for value in values):
-            found.setdefault(json.dumps([key.rpartition(".")[2], values], default=str), (key, values))
-    order = list(keys)
-    return dict(sorted(found.values(), key=lambda entry: order.index(entry[0])))
+    table = {key: [config.get(key, ABSENT) for config in configs] for key in keys}
+    changed = {key: values for key, values in table.items() if any(value != values[0] for value in values)}
+
+    def follows(key: str) -> bool:
+        return any(key.endswith(f".{other}") and changed[key] == values for other, values in changed.items())
+
+    return {key: values for key, values in changed.items() if not follows(key)}
 
 
 def shared(configs: Sequence[Flat]) -> Flat:
@@ -153,19 +154,20 @@ def _comparable(run: Run, seed_keys: set[str]) -> Flat:
     return {key: without_place(value) for key, value in flat.items() if not _is_ignored(key) and key not in seed_keys}
 
 
-def _evaluated(run: Run) -> str:
-    """What an evaluation scored, a checkpoint or a file of results, and on what."""
+def _evaluated(run: Run) -> Flat:
+    """What an evaluation scored, a checkpoint or a file of results, on what, and how."""
     given = run.summary
-    what, data = (
-        given.get(name, given.get(other)) for name, other in (("checkpoint", "results"), ("data", "annotations"))
-    )
-    shown, on = ("/".join(Path(str(path)).parts[-3:]) for path in (what, data))
-    return f"evaluation of {shown} on {on}{', flip test' if given.get('flip_test') else ''}"
+    what, data = given.get("checkpoint", given.get("results")), given.get("data", given.get("annotations"))
+    return {"what": what, "data": data, **{name: given.get(name) for name in SETTINGS}}
 
 
 def _labels(groups: Sequence[Sequence[Run]], configs: Sequence[Flat]) -> list[str]:
-    """By overrides if they tell all trainings apart, else by configs, else by folder."""
-    labels = [_evaluated(group[0]) if group[0].kind == "evaluation" else group[0].name for group in groups]
+    """Trainings by overrides if they tell all apart, else by configs, else by folder; evaluations by what they did."""
+    labels = [group[0].name for group in groups]
+    evaluations = [index for index, group in enumerate(groups) if group[0].kind == "evaluation"]
+    scored = _evaluation_labels([_evaluated(groups[index][0]) for index in evaluations])
+    for index, label in zip(evaluations, scored, strict=True):
+        labels[index] = label if scored.count(label) == 1 else f"{label} ({labels[index]})"
     known = [index for index, group in enumerate(groups) if configs[index] or group[0].overrides]
     by_overrides = _labels_by_overrides([groups[index] for index in known])
     by_config = _labels_by_config([configs[index] for index in known])
@@ -178,9 +180,26 @@ def _labels(groups: Sequence[Sequence[Run]], configs: Sequence[Flat]) -> list[st
 
 
 def _labels_by_overrides(groups: Sequence[Sequence[Run]]) -> list[str]:
-    in_all_runs = [set.intersection(*(set(own_overrides(run)) for run in group)) for group in groups]
+    """What all runs of a row have and some rows have not; no labels if overrides do not tell what a row is."""
+    told = [[set(own_overrides(run)) for run in group if run.environment or run.overrides] for group in groups]
+    in_all_runs = [set.intersection(*own) if own else set() for own in told]
+    unclear = [not own or (any(own) and not common) for own, common in zip(told, in_all_runs, strict=True)]
+    if any(unclear):
+        return []
     in_all_rows = set.intersection(*in_all_runs) if in_all_runs else set()
     return [", ".join(sorted(overrides - in_all_rows)) or DEFAULT for overrides in in_all_runs]
+
+
+def _evaluation_labels(evaluated: Sequence[Flat]) -> list[str]:
+    """Ends of paths, which may be the same, and those settings in which evaluations differ."""
+    changed = differences([{name: each[name] for name in SETTINGS if name != "flip_test"} for each in evaluated])
+    labels = []
+    for index, each in enumerate(evaluated):
+        what, data = ("/".join(Path(str(each[name])).parts[-3:]) for name in ("what", "data"))
+        settings = [f"{name}={values[index]}" for name, values in changed.items() if values[index] is not None]
+        flipped = ["flip test"] if each["flip_test"] else []
+        labels.append(", ".join([f"evaluation of {what} on {data}", *flipped, *settings]))
+    return labels
 
 
 def _labels_by_config(configs: Sequence[Flat]) -> list[str]:

@@ -8,6 +8,7 @@ from rtmo.report.document import Block, Figure, Folded, Section, Text
 from rtmo.report.gallery import galleries
 from rtmo.report.networks import Timings
 from rtmo.report.rows import Row, shared
+from rtmo.report.runs import FINISHED
 from rtmo.report.scores import CONFIDENCE
 
 DIAGNOSTICS = (  # columns of metrics.csv beside the losses
@@ -49,9 +50,12 @@ def _results(
     timings: Timings | None,
     faults: Sequence[str],
 ) -> Section:
-    unfinished = [run for row in rows for run in row.runs if not run.finished]
+    lacking = [run for row in rows for run in row.runs if run.state != FINISHED]
     blocks: list[Block] = [Text(fault, warning=True) for fault in faults]
-    blocks += [Text(f"Run {run.name} is not part of the numbers: {run.state}", warning=True) for run in unfinished]
+    blocks += [
+        Text(f"Run {run.name} is {'' if run.finished else 'not part of the numbers: '}{run.state}", warning=True)
+        for run in lacking
+    ]
     note = (
         "A row holds the runs that differ only in their seed. Scores are those of the last validation: mean ± sample "
         f"deviation over seeds. Differences are to {baseline.label!r}, ± Welch's {CONFIDENCE:.0%} interval; beyond "

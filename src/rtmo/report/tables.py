@@ -24,11 +24,6 @@ COSTS: Mapping[str, Callable[[Run], float | None]] = {
 }
 
 
-def best_score(run: Run) -> float | None:
-    """The best of all validations."""
-    return run.summary.get("best_val_AP")
-
-
 def label_cell(rows: Sequence[Row], row: Row) -> Cell:
     """A row's label with its colour in figures."""
     return Cell(row.label, colour=colour(rows.index(row)))
@@ -48,7 +43,7 @@ def scores(rows: Sequence[Row], baseline: Row) -> Table:
         done, planned = len(row.finished), len(row.runs)
         line = [label_cell(rows, row), Cell(f"{done}" if done == planned else f"{done} of {planned}", done)]
         line += [mean_cell(row.values(name)) for name in names]
-        line += [*_difference_cells(row, baseline), mean_cell(_known(map(best_score, row.finished)))]
+        line += [*_difference_cells(row, baseline), mean_cell(_known(run.best_score for run in row.finished))]
         lines.append(line)
     return Table(["row", "runs", *names, f"difference in {MAIN}", "beyond noise", f"best {MAIN}"], lines)
 
@@ -73,7 +68,7 @@ def all_runs(rows: Sequence[Row]) -> Table:
     lines = []
     for row in rows:
         for run in row.runs:
-            numbers = (run.scores.get(MAIN), best_score(run), run.summary.get("epochs"), COSTS["seconds"](run))
+            numbers = (run.scores.get(MAIN), run.best_score, run.summary.get("epochs"), COSTS["seconds"](run))
             formats = ("{:.3f}", "{:.3f}", "{:d}", "{:.0f}")
             line = [
                 Cell(run.name),

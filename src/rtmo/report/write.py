@@ -47,7 +47,10 @@ def write_report(
     rows = make_rows(runs)
     compared = choose_baseline(rows, baseline)
     parameters, faults = _parameters(rows)
-    timings = measure_latencies(rows, rounds, device) if latency else None
+    timings = None
+    if latency:
+        timings, not_timed = measure_latencies(rows, rounds, device)
+        faults += not_timed
     sections = make_sections(rows, compared, parameters, timings, faults)
     facts = _facts(runs, rows, compared)
     records = as_records(rows, compared, parameters, timings)
