@@ -71,8 +71,8 @@ class WorstImages(Callback):
     ) -> None:
         source = trainer.datamodule.val_source  # type: ignore[attr-defined]
         folder = images_folder(trainer)
-        for file in (folder / "worst").glob("*.png"):  # of the validation before
-            file.unlink()
+        for earlier in (folder / "worst").glob("*.png"):
+            earlier.unlink()
         listed = []
         for rank, score in enumerate(scores):
             file = f"worst/{rank:02d}_{score.image_id}.png"
