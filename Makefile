@@ -18,7 +18,7 @@ demo: .venv/installed  ## Trains a small model on drawn people, minutes on two c
 	$(BIN)/python -m rtmo.train experiment=demo
 
 test: .venv/installed-dev  ## The tests, but for the slow ones
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: .venv/installed-dev  ## The slow tests
 	$(BIN)/python -m pytest -m slow

@@ -103,7 +103,7 @@ EVALUATED = {
 def test_evaluations_of_other_settings_or_files_are_other_rows(tmp_path, changed, settings):
     for name, given in (("a", {}), ("b", changed)):
         cfg = {**EVALUATED, **given, "paths": {"output_dir": str(tmp_path / name)}}
-        write_scores(cfg, "val", [], ANALYSIS, {"images": 1, "metrics": {"AP": 0.5}})
+        write_scores(cfg, "val", {"val": []}, ANALYSIS, {"images": 1, "metrics": {"AP": 0.5}})
     assert list(labels(tmp_path)) == [f"evaluation of 1/checkpoints/best.ckpt on val{end}" for end in settings]
 
 
