@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from rtmo import config
+from rtmo.console_tables import print_errors, print_scores
 from rtmo.data.coco_json import write_json
 from rtmo.data.datamodule import PoseDataModule
 from rtmo.errors import InputError
@@ -23,7 +24,7 @@ from rtmo.evaluation.analysis import analyse
 from rtmo.phases import Phases
 from rtmo.skeletons import COCO17, CROWDPOSE14, keypoint_set
 from rtmo.targets import build
-from rtmo.train import build_module, build_trainer, print_errors, print_scores
+from rtmo.train import build_module, build_trainer
 from rtmo.weights.checkpoint import Checkpoint, find, read_checkpoint
 from rtmo.weights.load import load_weights
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
+from rtmo.console_tables import print_errors, print_scores
 from rtmo.data.coco_json import check_content, pack_people, read_coco, write_json
 from rtmo.data.coco_results import read_results
 from rtmo.data.named_joints import named_keypoint_set, use_usual_names
@@ -18,7 +19,6 @@ from rtmo.evaluation.coco import CocoKeypointAP
 from rtmo.evaluation.crowdpose import CrowdPoseAP
 from rtmo.skeletons import CROWDPOSE14, KeypointSet, keypoint_set, usual_name
 from rtmo.targets import build, locate
-from rtmo.train import print_errors, print_scores
 
 log = logging.getLogger(__name__)
 

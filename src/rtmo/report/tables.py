@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from rtmo.console_tables import SCORES
 from rtmo.evaluation.joint_errors import KINDS
 from rtmo.report.document import Cell, Table
 from rtmo.report.networks import Timings
@@ -11,7 +12,6 @@ from rtmo.report.palette import colour
 from rtmo.report.rows import ABSENT, Row, differences
 from rtmo.report.runs import Run
 from rtmo.report.scores import difference, spread
-from rtmo.train import SCORES
 
 MAIN = "AP"  # the score that rows are compared by
 BEYOND = {True: "yes", False: "no", None: "one seed"}
