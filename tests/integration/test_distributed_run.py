@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -39,7 +40,8 @@ def test_a_run_of_two_processes_leaves_what_one_process_does(folder: Path) -> No
     assert len(listed) == 2
 
 
-def test_it_goes_on_in_its_folder(folder: Path) -> None:
+def test_it_goes_on_in_its_folder(folder: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(folder, tmp_path / "run"))
     train(folder, "trainer.max_epochs=3", f"ckpt_path={folder}/checkpoints/last.ckpt")
     with (folder / "metrics.csv").open(newline="") as lines:
         steps = [row["step"] for row in csv.DictReader(lines) if row["train/loss"]]
