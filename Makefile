@@ -21,7 +21,7 @@ test: .venv/installed-dev  ## The tests, but for the slow ones
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: .venv/installed-dev  ## The slow tests
-	$(BIN)/python -m pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m slow
 
 parity: .venv/installed .venv-parity/installed  ## Compares with the reference implementation; writes docs/numerics.md
 	$(BIN)/python scripts/parity/numerics.py --reference .venv-parity/bin/python
