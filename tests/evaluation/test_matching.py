@@ -10,14 +10,14 @@ from pycocotools.cocoeval import COCOeval
 
 from rtmo.evaluation.coco import CocoKeypointAP
 from rtmo.evaluation.crowdpose import CrowdPoseAP
-from rtmo.evaluation.matching import ImageScore, match_images
+from rtmo.evaluation.matching import ImageScore, match_images, worst_first
 from rtmo.evaluation.pairs import compare
 
 
 def image_scores(truth: dict, found: dict) -> list[ImageScore]:
     metric = CocoKeypointAP(ground_truth=truth, skeleton=FIVE)
     metric.update(list(found), list(found.values()))
-    return metric.image_scores()
+    return worst_first(metric.matches())
 
 
 def test_an_image_with_every_kind_of_prediction():
@@ -53,10 +53,19 @@ def test_worst_first():
     assert [score.oks for score in scores] == [0, pytest.approx(0.6, abs=1e-6), None, pytest.approx(1), None]
 
 
+def test_matches_are_of_all_that_the_metric_has_seen_by_now():
+    metric = CocoKeypointAP(ground_truth=ground_truth([person(1, (0, 0))], [1, 2]), skeleton=FIVE)
+    for number, image_id in enumerate((1, 2), start=1):
+        metric.update([image_id], [poses([FIGURE], [0.9])])
+        assert len(metric.matches()) == number
+    metric.reset()
+    assert metric.matches() == []
+
+
 def test_only_the_best_so_many_predictions_count():
     metric = CocoKeypointAP(ground_truth=ground_truth([person(1, (0, 0))], [1]), skeleton=FIVE, max_detections=2)
     metric.update([1], [poses([FIGURE, FIGURE + 900, FIGURE + 800], [0.1, 0.8, 0.9])])
-    (score,) = metric.image_scores()
+    (score,) = worst_first(metric.matches())
     assert (score.found, score.missed, score.false_positives) == (0, 1, 2)
 
 
@@ -64,7 +73,7 @@ def test_a_person_of_crowdpose_is_as_large_as_its_metric_says():
     truth = ground_truth([person(1, (0, 0), area=1.0)], [1], crowdIndex=[0.0])
     metric = CrowdPoseAP(ground_truth=truth, skeleton=FIVE)
     metric.update([1], [poses([figure(displacement(0.7, area=0.53 * SIZE**2))])])
-    (score,) = metric.image_scores()
+    (score,) = worst_first(metric.matches())
     assert score.oks == pytest.approx(0.7, abs=1e-6)
 
 

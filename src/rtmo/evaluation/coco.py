@@ -19,7 +19,7 @@ from torchmetrics.utilities import dim_zero_cat
 
 from rtmo.errors import InputError
 from rtmo.evaluation import average_precision, pycocotools_ap
-from rtmo.evaluation.matching import ImageMatch, ImageScore, match_images, worst_first
+from rtmo.evaluation.matching import ImageMatch, match_images
 from rtmo.evaluation.pairs import Annotation, Comparison, compare
 from rtmo.skeletons import KeypointSet
 from rtmo.types import Poses
@@ -90,11 +90,13 @@ class CocoKeypointAP(Metric):
         # how many poses each has, and all poses in that order as rows (score, x0, y0, s0, x1, ..., area).
         for state in ("image_ids", "num_poses", "poses"):
             self.add_state(state, default=[], dist_reduce_fx="cat")
+        self._compared: Comparison | None = None
         self._start_states()
 
     def reset(self) -> None:
         super().reset()
         self.num_dropped = 0
+        self._compared = None
         self._start_states()
 
     def _start_states(self) -> None:
@@ -115,6 +117,7 @@ class CocoKeypointAP(Metric):
         """
         if len(image_ids) != len(poses):
             raise ValueError(f"CocoKeypointAP.update got {len(image_ids)} image ids for {len(poses)} predictions")
+        self._compared = None
         unknown = [torch.full_like(found.scores, torch.nan) for found in poses]
         for image_id, found, of_found in zip(image_ids, poses, areas or unknown, strict=True):
             if image_id not in self._people:
@@ -170,22 +173,20 @@ class CocoKeypointAP(Metric):
         ]
 
     def compare(self) -> Comparison:
-        """The predictions of every image beside its people; call it on every rank."""
-        found = self._gathered()
-        return compare(
-            {image_id: self._people[image_id] for image_id in found},
-            found,
-            oks_sigmas=self.skeleton.oks_sigmas,
-            max_detections=self.max_detections,
-        )
+        """The predictions of every image beside its people, kept until there are others; call it on every rank."""
+        if self._compared is None:
+            found = self._gathered()
+            self._compared = compare(
+                {image_id: self._people[image_id] for image_id in found},
+                found,
+                oks_sigmas=self.skeleton.oks_sigmas,
+                max_detections=self.max_detections,
+            )
+        return self._compared
 
     def matches(self) -> list[ImageMatch]:
         """Whom the predictions of every image found; call it on every rank."""
         return match_images(self.compare())
-
-    def image_scores(self) -> list[ImageScore]:
-        """How well the people of each image were found, worst first; call it on every rank."""
-        return worst_first(self.matches())
 
     def _gathered(self) -> dict[int, Float[np.ndarray, "_ D"]]:
         with self.sync_context(dist_sync_fn=self.dist_sync_fn):
