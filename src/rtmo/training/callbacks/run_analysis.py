@@ -1,12 +1,12 @@
 """analysis.json: what stands behind the AP of the last validation."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
+from rtmo.data.coco_json import write_json
 from rtmo.evaluation.analysis import analyse
 
 
@@ -23,4 +23,4 @@ class RunAnalysis(Callback):
         metrics: Any = pl_module.metrics
         analysis = analyse(metrics["val"])  # on every rank, before they part
         if trainer.is_global_zero:
-            (Path(trainer.default_root_dir) / "analysis.json").write_text(json.dumps(analysis, indent=2) + "\n")
+            write_json(Path(trainer.default_root_dir) / "analysis.json", analysis, "paths.output_dir", indent=2)
