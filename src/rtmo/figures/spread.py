@@ -27,7 +27,6 @@ from rtmo.figures.options import KEYS as SHARED_KEYS
 from rtmo.figures.options import check_counts, network_of, prepare, val_source
 from rtmo.figures.panels import BLUE, GREEN, ORANGE, PURPLE, write_figure, write_rows
 from rtmo.losses.criterion import Assignment, Criterion
-from rtmo.losses.keypoints import KLDLoss, MLELoss
 from rtmo.ops.boxes import decode_bboxes
 from rtmo.ops.keypoints import decode_proxy, pairwise_oks
 from rtmo.targets import build
@@ -90,11 +89,10 @@ def criterion_of(checkpoint: str, network: Network) -> Criterion:
     """
     trained = trained_with(read_checkpoint(find(checkpoint)))
     criterion: Criterion = build(trained["criterion"], "criterion", network.skeleton)
-    loss = criterion.coordinate_loss
-    if not isinstance(loss, MLELoss | KLDLoss) or loss.sigma is not None:
+    if not criterion.learns_spread:
         raise InputError(
-            f"checkpoint={checkpoint}: its loss, {loss.name}, learned no spread; give one that was trained with "
-            "ablation=mle"
+            f"checkpoint={checkpoint}: its loss, {criterion.coordinate_loss.name}, learned no spread; give one that "
+            "was trained with ablation=mle"
         )
     return criterion
 

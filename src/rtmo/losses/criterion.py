@@ -152,8 +152,7 @@ class Criterion(nn.Module):
         total = torch.stack(list(losses.values())).sum()
         if codes is not None:
             losses[self.coordinate_loss.name] = losses.pop("coordinate")
-        learns_spread = getattr(self.coordinate_loss, "sigma", 0) is None  # a loss of one's own need not know of it
-        sigmas = codes.pred_sigmas if codes is not None and learns_spread else None
+        sigmas = codes.pred_sigmas if codes is not None and self.learns_spread else None
         return {
             "loss": total,
             **{f"loss_{name}": value for name, value in losses.items()},
@@ -162,6 +161,11 @@ class Criterion(nn.Module):
             "proxy_oks": positives.proxy_oks.sum() / num_positives.clamp(min=1),
             **({} if sigmas is None else {"pred_sigma": sigmas.detach().sum() / max(1, sigmas.numel())}),
         }
+
+    @property
+    def learns_spread(self) -> bool:
+        """Whether the coordinate loss trains the classifier's spread; one that knows of none does not."""
+        return getattr(self.coordinate_loss, "sigma", 0) is None
 
     def check_decoding(self, dcc: object | None) -> None:
         """Checks, before training and not in the phase that first needs it, that there is a classifier to learn from.
