@@ -123,20 +123,19 @@ class RTMO(nn.Module):
             strides=strides,
         )
         self.dcc: DynamicCoordinateClassifier | None = None
-        if decoding == REGRESSION:
-            return
-        self.dcc = DynamicCoordinateClassifier(
-            in_dim=pose_vector_dim,
-            num_keypoints=num_keypoints,
-            num_bins=(num_bins[0], num_bins[1]),
-            dim=dcc_dim,
-            attention_dim=attention_dim,
-            bbox_padding=bbox_padding,
-            temperature=bin_temperature,
-            bin_init_scale=bin_init_scale,
-            dynamic_encoding=decoding == "dcc",
-            static_range=static_range,
-        )
+        if decoding != REGRESSION:
+            self.dcc = DynamicCoordinateClassifier(
+                in_dim=pose_vector_dim,
+                num_keypoints=num_keypoints,
+                num_bins=(num_bins[0], num_bins[1]),
+                dim=dcc_dim,
+                attention_dim=attention_dim,
+                bbox_padding=bbox_padding,
+                temperature=bin_temperature,
+                bin_init_scale=bin_init_scale,
+                dynamic_encoding=decoding == "dcc",
+                static_range=static_range,
+            )
 
     def forward(self, images: Float[Tensor, "B 3 H W"], with_proxy: bool = False) -> HeadOutputs:
         """Dense predictions; ``decode`` turns them into poses.
