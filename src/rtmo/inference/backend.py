@@ -56,7 +56,7 @@ def open_backend(
 
     Args:
         name_or_path: A published model by name, a checkpoint, or an exported ``.onnx``.
-        backend: ``torch``, ``onnxruntime`` or ``openvino``; ``auto``: torch for weights, ONNX Runtime for exported files.
+        backend: ``torch``, ``onnxruntime``, ``openvino``; ``auto``: torch for weights, ONNX Runtime for exported files.
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; ``auto``: an accelerator if there is one.
         precision: Of the dense part of the network; ``auto``: float32 on CPUs, float16 on accelerators. What a file
             was exported in cannot be changed.
