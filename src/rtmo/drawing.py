@@ -329,7 +329,7 @@ def _draw_label(
     canvas: UInt8[np.ndarray, "H W 3"], text: str, box: Float[np.ndarray, "4"], colour: Colour = _OUTLINE
 ) -> None:
     """Text on a tab above the box, moved inside where the image ends."""
-    size = _text_scale(canvas.shape[0])
+    size = _text_scale(min(canvas.shape[:2]))
     (width, ascent), descent = cv2.getTextSize(text, _FONT, size, 1)
     pad = max(2, ascent // 4)
     full_width, full_height = width + 2 * pad, ascent + descent + pad
@@ -344,8 +344,8 @@ def _identity_colour(number: int) -> Colour | None:
     return _IDENTITY_COLOURS[number % len(_IDENTITY_COLOURS)] if number else None
 
 
-def _text_scale(height: int) -> float:
-    return max(0.35, 0.0011 * height)
+def _text_scale(side: int) -> float:
+    return max(0.35, 0.0011 * side)
 
 
 def _extent(keypoints: Float[np.ndarray, "K 2"], shown: Bool[np.ndarray, " K"]) -> Float[np.ndarray, "4"] | None:

@@ -124,6 +124,9 @@ def check_values(cfg: Mapping[str, Any]) -> None:
     for name in ("batch_size", "max_frames"):
         if (type(cfg[name]) is not int or cfg[name] < 1) and not (name == "max_frames" and cfg[name] is None):
             raise InputError(f"{name}: expected a whole number from 1 on, got {cfg[name]!r}")
+    for name, value in (cfg["smooth"] or {}).items():
+        if type(value) not in (int, float) or value < 0 or (name == "min_cutoff" and value == 0):
+            raise InputError(f"smooth.{name}: expected a number above 0, got {value!r}")
     for name, most in (("score_thr", 1), ("nms_thr", 1), ("keypoint_thr", 1), ("line_width", 10)):
         if type(cfg[name]) not in (int, float) or not 0 <= cfg[name] <= most:
             raise InputError(f"{name}: expected a number from 0 to {most}, got {cfg[name]!r}")

@@ -1,7 +1,7 @@
 """The folder that predictions are written into: drawn images and videos, records of everybody found."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from rtmo.drawing import draw_predictions, write_image
@@ -144,9 +144,9 @@ def drawn_files(folder: Path, sources: Sequence[Source]) -> dict[Source, Path]:
     files: dict[Source, Path] = {}
     taken: dict[str, Source] = {}
     places = {source.place.resolve() for source in sources if isinstance(source.place, Path)}
-    for source, name in short.items():
-        if times[name.lower()] > 1 and name != source.name:
-            name = source.name + suffixes[source]
+    for source in sources:
+        is_shared = times[short[source].lower()] > 1 and short[source] != source.name
+        name = source.name + suffixes[source] if is_shared else short[source]
         if (other := taken.setdefault(name.lower(), source)) is not source:
             raise InputError(f"source: {other.name} and {source.name} would be drawn into one file; rename one")
         files[source] = folder / name

@@ -54,7 +54,9 @@ def describe(
                 "category_id": PERSON,
                 "score": round(score, 5),
                 "bbox": [round(value, 2) for value in (x1, y1, x2 - x1, y2 - y1)],
-                "keypoints": [value for (x, y), seen in triples for value in (round(x, 2), round(y, 2), round(seen, 5))],
+                "keypoints": [
+                    value for (x, y), seen in triples for value in (round(x, 2), round(y, 2), round(seen, 5))
+                ],
             }
         )
     return people

@@ -3,7 +3,7 @@
 import glob
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -107,8 +107,8 @@ def read_frames(sources: Iterable[Source], faults: Faults, max_frames: int | Non
     """
     for source in sources:
         try:
-            if source.kind == "image":
-                yield Frame(source, images.read_any(source.place))  # type: ignore[arg-type]
+            if source.kind == "image" and isinstance(source.place, Path):
+                yield Frame(source, images.read_any(source.place))
             else:
                 yield from _read_video(source, faults, max_frames)
         except InputError as error:
@@ -142,14 +142,9 @@ def _walk(folder: Path, faults: Faults) -> Iterator[Path]:
             raise InputError(message) from error
         faults.add(Path(error.filename).relative_to(folder).as_posix(), message)
 
-    for root, _, names in _opened(folder, refuse):
-        yield from (Path(root, name) for name in names)
-
-
-def _opened(folder: Path, refuse: Callable[[OSError], None]) -> Iterator[tuple[str, list[str], list[str]]]:
     for root, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        yield root, folders, names
+        yield from (Path(root, name) for name in names)
 
 
 def _readable(source: str | int, files: Iterable[tuple[str, Path]], leave_out: Path | None) -> list[Source]:
