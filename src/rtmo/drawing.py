@@ -291,7 +291,7 @@ def _draw_boxes(
 ) -> None:
     """Draws boxes in place: faint, for they must not compete with the skeletons; those with a colour less so."""
     thickness = max(1, round(0.0015 * max(canvas.shape[:2])))
-    usable = np.flatnonzero(np.isfinite(bboxes).all(axis=1))
+    usable = np.flatnonzero(np.isfinite(bboxes).all(axis=1)).tolist()
     bboxes = bboxes.clip(-_FAR, _FAR)
     edges = [
         (edge, 0.9 if colours[person] else 0.55)
