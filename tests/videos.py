@@ -10,7 +10,7 @@ HEIGHT, WIDTH, FPS = 48, 64, 25.0
 
 def shade(number: int) -> int:
     """Grey of a frame, by which frames are told apart."""
-    return 20 + 8 * (number % 25)
+    return 15 + 12 * (number % 20)
 
 
 def write_video(path: Path, num_frames: int = 30, codec: str = "MJPG") -> Path:

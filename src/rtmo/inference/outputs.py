@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -23,7 +24,7 @@ class Outputs:
     """Writes the predictions of frames that come in order.
 
     Args:
-        folder: Made when there is something to write.
+        folder: Made if it is missing.
         sources: All that frames will come from.
         skeleton: Of the poses.
         draw: Whether images and videos are drawn.
@@ -96,11 +97,13 @@ class Outputs:
             record.close()
 
     def discard(self) -> None:
-        """Removes what is not complete."""
+        """Removes what is not complete, and the folder if nothing is left in it."""
         if self._video is not None:
             self._video.discard()
         for record in self._records:
             record.discard()
+        with suppress(OSError):
+            self.folder.rmdir()
 
     def _enter(self, frame: Frame) -> None:
         """Starts tracking and the drawn video anew where a video begins, or the images of another folder."""
