@@ -127,6 +127,26 @@ def test_joints_that_are_scored_low_do_not_decide(tracker):
     assert tracker.update(found) in ([1], [2])
 
 
+def test_eight_people_walk_to_and_fro_and_hide_one_another():
+    assert _changes(PoseTracker(COCO17, fps=15.0)) <= 1
+    assert _changes(PoseTracker(COCO17, fps=15.0, coasting=1e-6)) > 4  # without a speed: they do hide one another
+
+
+def _changes(tracker):
+    """How often the identity of a walker changes in six seconds."""
+    noise = np.random.default_rng(0)
+    places, speeds = noise.uniform(0, 1000, 8), noise.uniform(30, 90, 8) * noise.choice([-1, 1], 8)
+    before, changes = {}, 0
+    for second in np.arange(0, 6, 1 / tracker.fps):
+        x = np.abs((places + speeds * second) % 2000 - 1000)  # between 0 and 1000, there and back
+        seen = [walker for walker in range(8) if not any(0 < abs(x[other] - x[walker]) < 18 for other in range(walker))]
+        walkers = people(*((x[walker], 100.0 + 2 * walker) for walker in seen), jitter=1.0, seed=int(1000 * second))
+        for walker, identity in zip(seen, tracker.update(walkers), strict=True):
+            changes += before.get(walker, identity) != identity
+            before[walker] = identity
+    return changes
+
+
 def test_the_next_video_starts_at_one(tracker):
     tracker.update(people((100.0, 100.0)))
     tracker.update(people((100.0, 100.0), (300.0, 100.0)))

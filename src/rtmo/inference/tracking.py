@@ -77,7 +77,7 @@ class PoseTracker:
         min_oks: float = 0.2,
         sure_score: float = 0.5,
         max_unseen: float = 1.0,
-        max_overlap: float = 0.7,
+        max_overlap: float = 0.5,
         coasting: float = 0.5,
         growth: float = 2.0,
     ) -> None:
