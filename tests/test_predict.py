@@ -165,10 +165,22 @@ def test_ctrl_c_leaves_what_was_finished(run, tmp_path, monkeypatch):
     assert {person["frame"] for person in people(tmp_path / "poses")} == set(range(10))
 
 
+def test_a_disk_that_is_full_is_one_message(run, tmp_path, monkeypatch):
+    def full(*_arguments):
+        raise OSError(28, "No space left on device")
+
+    add_image(tmp_path / "a.png")
+    monkeypatch.setattr(predict.Outputs, "write", full)
+    code, _, stderr = run("source=a.png", "output=poses")
+    assert code == 2
+    assert stderr.startswith("error: output=poses: cannot be written ([Errno 28] No space left on device)")
+    assert not (tmp_path / "poses").exists()
+
+
 @pytest.mark.slow
 def test_a_long_video_goes_through_in_constant_memory(run, tmp_path, monkeypatch):
     """Frames of 1080p, 6 MB each: were they kept, memory would grow by more than a gigabyte."""
-    num_frames = 300
+    num_frames = 200
     source = SyntheticPeople(num_images=4, image_size=(540, 960), seed=0)
     scenes = [cv2.resize(source.load(index).drawn().pixels, (1920, 1080)) for index in range(4)]
     writer = VideoWriter(tmp_path / "clip.mp4", fps=FPS, image_size=(1080, 1920))
