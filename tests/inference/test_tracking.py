@@ -93,6 +93,13 @@ def test_who_walks_on_unseen_is_expected_further_on(tracker):
     assert still.update(people((100.0 + 6 * 25, 100.0))) == [2]
 
 
+def test_who_is_seen_is_not_taken_for_who_is_not(tracker):
+    tracker.update(people((100.0, 100.0), (116.0, 100.0)))
+    for _ in range(25):  # the second one is looked for in an ever larger place
+        assert tracker.update(people((100.0, 100.0))) == [1]
+    assert tracker.update(people((108.0, 100.0))) == [1]
+
+
 def test_identities_do_not_depend_on_the_frame_rate():
     for fps in (5.0, 15.0, 60.0):
         tracker = PoseTracker(COCO17, fps=fps)

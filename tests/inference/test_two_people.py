@@ -18,7 +18,7 @@ from rtmo.types import Poses
 
 FPS = 60
 NAMES = ("walker", "helper", "bystander")
-ARM_IN_FRONT = range(82, 98)  # frames in which the walker's arm covers a part of the bystander
+ARM_IN_FRONT = range(79, 96)  # frames in which the walker's arm covers a part of the bystander
 
 
 @pytest.fixture(scope="module")
