@@ -63,14 +63,6 @@ def test_a_folder_of_images_and_videos(run, tmp_path):
     assert len(list(VideoReader(tmp_path / "poses/clip.mp4"))) == 4
 
 
-def test_one_image_without_drawing(run, tmp_path):
-    add_image(tmp_path / "a.png")
-    code, _, stderr = run("source=a.png", "output=poses", "draw=false", "score_thr=0.999")
-    assert (code, stderr) == (0, "")
-    assert files(tmp_path / "poses") == {"predictions.json"}
-    assert people(tmp_path / "poses") == []
-
-
 def test_files_that_cannot_be_read_are_named_and_the_others_done(run, tmp_path):
     for number, name in enumerate(("a.png", "z.png")):
         add_image(tmp_path / "photos" / name, seed=number)
@@ -90,12 +82,9 @@ def test_files_that_cannot_be_read_are_named_and_the_others_done(run, tmp_path):
     ("arguments", "message"),
     [
         (["source=text.jpg"], "text.jpg: not an image"),
-        (["source=nowhere.jpg"], "source=nowhere.jpg: no such file or folder"),
-        (["source=empty"], "source=empty: holds neither images nor videos"),
         (["source=empty/*.jpg"], "source=empty/*.jpg: no file matches"),
         ([], "source: has no value; give source=..."),
         (["source=text.jpg", "smooth=one_euro"], "smooth: is for the tracked people of a video"),
-        (["source=text.jpg", "draws=false"], "draws: no such key; did you mean 'draw'?"),
         (["source=text.jpg", "checkpoint=nowhere.ckpt"], "checkpoint=nowhere.ckpt: no such file"),
     ],
 )
@@ -137,8 +126,9 @@ def test_output_is_not_overwritten_unless_that_is_said(run, tmp_path):
     (tmp_path / "poses/mine.txt").touch()
     refused = "error: output=poses: holds files already; choose a new folder, or say overwrite=true\n"
     assert run("source=photos", "output=poses")[::2] == (2, refused)
-    assert run("source=photos", "output=poses", "overwrite=true")[0] == 0
-    assert files(tmp_path / "poses") == {"mine.txt", "a.png", "predictions.json"}
+    assert run("source=photos", "output=poses", "overwrite=true", "draw=false", "score_thr=0.999")[0] == 0
+    assert files(tmp_path / "poses") == {"mine.txt", "predictions.json"}
+    assert people(tmp_path / "poses") == []
     code, _, stderr = run("source=photos/a.png", "output=photos", "overwrite=true")
     assert (code, "photos/a.png would be drawn over" in stderr) == (2, True)
     assert run("source=photos", "output=small.pth")[::2] == (
@@ -147,12 +137,12 @@ def test_output_is_not_overwritten_unless_that_is_said(run, tmp_path):
 
 
 def test_ctrl_c_leaves_what_was_finished(run, tmp_path, monkeypatch):
-    write_video(tmp_path / "clip.avi", num_frames=30)
+    write_video(tmp_path / "clip.avi", num_frames=8)
     read_frames = predict.read_frames
 
     def interrupted(*arguments):
         for frame in read_frames(*arguments):
-            if frame.number == 10:
+            if frame.number == 5:
                 raise KeyboardInterrupt
             yield frame
 
@@ -161,8 +151,8 @@ def test_ctrl_c_leaves_what_was_finished(run, tmp_path, monkeypatch):
     assert (code, stderr) == (130, "")
     assert "stopped; what was done by then is complete" in stdout
     assert files(tmp_path / "poses") == {"predictions.json", "clip.mp4"}
-    assert len(list(VideoReader(tmp_path / "poses/clip.mp4"))) == 10
-    assert {person["frame"] for person in people(tmp_path / "poses")} == set(range(10))
+    assert len(list(VideoReader(tmp_path / "poses/clip.mp4"))) == 5
+    assert {person["frame"] for person in people(tmp_path / "poses")} == set(range(5))
 
 
 def test_a_disk_that_is_full_is_one_message(run, tmp_path, monkeypatch):
