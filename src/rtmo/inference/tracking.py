@@ -61,7 +61,7 @@ class PoseTracker:
         min_oks: Least OKS of a pose with what is expected of a person, 0..1.
         sure_score: Least score of a pose that is sure, 0..1.
         max_unseen: For how long somebody unseen is remembered, s.
-        max_overlap: A pose with this OKS with somebody of its frame who has an identity, 0..1, is the same person again.
+        max_overlap: A pose with this OKS, 0..1, with somebody of its frame who has an identity is that person again.
         coasting: Time constant with which the speed of people unseen dies down, s.
         growth: By how much of a person's size the place to look for them grows, 1/s.
 
