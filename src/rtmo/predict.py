@@ -1,5 +1,6 @@
 """Poses in images, videos and from cameras: ``python -m rtmo.predict``; ``--help`` lists what can be set."""
 
+import io
 import re
 import sys
 import time
@@ -31,8 +32,18 @@ MOST_NAMES = 10  # in the message at the end; all are named when they are met
 
 
 def overrides(arguments: Sequence[str]) -> list[str]:
-    """Arguments as Hydra reads them: there is a group ``source`` of conf/, whose choice ``source=...`` would be."""
-    return [re.sub(r"^source=", "media=", argument) for argument in arguments]
+    """Arguments as Hydra reads them: there is a group ``source`` of conf/, whose choice ``source=...`` would be.
+
+    Its value is put in quotes, unless it has them: names of photographs such as ``IMG (1).jpg`` would be Hydra's syntax.
+    """
+    return [f"media={_quoted(argument[7:])}" if argument.startswith("source=") else argument for argument in arguments]
+
+
+def _quoted(value: str) -> str:
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+        return value
+    value = re.sub(r'(\\*)("|$)', lambda end: 2 * end[1] + ("\\" + end[2] if end[2] else ""), value)
+    return '"' + value.replace("${", r"\${") + '"'
 
 
 def prepare(cfg: DictConfig) -> None:
@@ -50,6 +61,8 @@ def from_config(cfg: dict[str, Any]) -> None:
 def main() -> None:
     """Predicts, and prints where everything is."""
     sys.argv[1:] = overrides(sys.argv[1:])
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may hold bytes that are no text
     from_config()
 
 
@@ -64,10 +77,10 @@ def predict(cfg: Mapping[str, Any]) -> None:
         SystemExit: After Ctrl-C, with what was done by then in place.
     """
     check_values(cfg)
-    folder, faults = Path(cfg["output"]), Faults()
+    folder, faults = Path(str(cfg["output"])), Faults()
     check_folder(folder, cfg["overwrite"])
     sources = find_sources(cfg["media"], faults, leave_out=folder)
-    predictor = Predictor(cfg["checkpoint"], **{name: cfg[name] for name in NETWORK})
+    predictor = Predictor(str(cfg["checkpoint"]), **{name: cfg[name] for name in NETWORK})
     frames = read_frames(sources, faults, cfg["max_frames"])
     started = time.monotonic()
     try:
@@ -99,15 +112,13 @@ def run(
                 outputs.write(frame, poses)
                 progress.advance(frame)
 
-            predict_stream(predictor, frames, write, batch_size=cfg["batch_size"])
-    except KeyboardInterrupt:
-        was_interrupted = True
-    except BaseException:
-        outputs.discard()
-        raise
-    if outputs.num_frames:
-        outputs.close()
-    else:
+            try:
+                predict_stream(predictor, frames, write, batch_size=cfg["batch_size"])
+            except KeyboardInterrupt:
+                was_interrupted = True
+        if outputs.num_frames:
+            outputs.close()
+    finally:
         outputs.discard()
     return was_interrupted
 
@@ -116,17 +127,24 @@ def check_values(cfg: Mapping[str, Any]) -> None:
     """Refuses values that no constructor would."""
     if type(cfg["media"]) not in (str, int):
         raise InputError(f"source: expected a path, a pattern or the number of a camera, got {cfg['media']!r}")
+    for name in ("checkpoint", "output"):
+        if type(cfg[name]) not in (str, int):  # a name may be a number
+            raise InputError(f"{name}: expected a path, got {cfg[name]!r}")
+    for name in ("backend", "device", "precision"):
+        if not isinstance(cfg[name], str):
+            raise InputError(f"{name}: expected a word (auto, or one that --help lists), got {cfg[name]!r}")
     for name in ("overwrite", "compile", "draw", "boxes", "csv"):
         if not isinstance(cfg[name], bool):
             raise InputError(f"{name}: expected true or false, got {cfg[name]!r}")
-    if cfg["track"] not in (None, True, False):
+    if cfg["track"] is not None and not isinstance(cfg["track"], bool):
         raise InputError(f"track: expected true, false or null, got {cfg['track']!r}")
     for name in ("batch_size", "max_frames"):
         if (type(cfg[name]) is not int or cfg[name] < 1) and not (name == "max_frames" and cfg[name] is None):
             raise InputError(f"{name}: expected a whole number from 1 on, got {cfg[name]!r}")
     for name, value in (cfg["smooth"] or {}).items():
-        if type(value) not in (int, float) or value < 0 or (name == "min_cutoff" and value == 0):
-            raise InputError(f"smooth.{name}: expected a number above 0, got {value!r}")
+        least = "above 0" if name == "min_cutoff" else "from 0 on"
+        if type(value) not in (int, float) or not value >= 0 or (name == "min_cutoff" and value == 0):
+            raise InputError(f"smooth.{name}: expected a number {least}, got {value!r}")
     for name, most in (("score_thr", 1), ("nms_thr", 1), ("keypoint_thr", 1), ("line_width", 10)):
         if type(cfg[name]) not in (int, float) or not 0 <= cfg[name] <= most:
             raise InputError(f"{name}: expected a number from 0 to {most}, got {cfg[name]!r}")
@@ -134,10 +152,13 @@ def check_values(cfg: Mapping[str, Any]) -> None:
 
 def check_folder(folder: Path, overwrite: bool) -> None:
     """Refuses an output that is a file, or holds files that nobody said may go."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"output={folder}: a file, where a folder is expected; choose another name")
-    if not overwrite and folder.is_dir() and any(folder.iterdir()):
-        raise InputError(f"output={folder}: holds files already; choose a new folder, or say overwrite=true")
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"output={folder}: a file, where a folder is expected; choose another name")
+        if not overwrite and folder.is_dir() and any(folder.iterdir()):
+            raise InputError(f"output={folder}: holds files already; choose a new folder, or say overwrite=true")
+    except OSError as error:
+        raise InputError(f"output={folder}: cannot be opened ({error.strerror}); choose another place") from error
 
 
 def refuse(faults: Faults, sources: Sequence[Source], folder: Path) -> None:
@@ -145,11 +166,12 @@ def refuse(faults: Faults, sources: Sequence[Source], folder: Path) -> None:
     names = list(faults.messages)
     if not names:
         return
-    if len(sources) == 1:
+    num_met = len({source.name for source in sources}.union(names))  # folders that cannot be opened are no sources
+    if num_met == 1:
         raise InputError(faults.messages[names[0]])
     more = f" and {len(names) - MOST_NAMES} more, all named above" if len(names) > MOST_NAMES else ""
     raise InputError(
-        f"{len(names)} of {len(sources)} files could not be read, or not to their end: "
+        f"{len(names)} of {num_met} files could not be read, or not to their end: "
         f"{', '.join(names[:MOST_NAMES])}{more}; all else is in {folder}"
     )
 
