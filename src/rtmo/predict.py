@@ -4,7 +4,9 @@ import io
 import re
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from math import inf
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -27,6 +29,35 @@ NETWORK = ("backend", "device", "precision", "compile", "image_size", "score_thr
 WRITING = ("draw", "boxes", "keypoint_thr", "line_width", "csv", "track", "smooth")
 KEYS = frozenset(("checkpoint", "media", "output", "overwrite", "batch_size", "max_frames", *NETWORK, *WRITING))
 
+
+def is_path(value: Any) -> bool:
+    return type(value) in (str, int)  # a name may be a number
+
+
+def is_count(value: Any) -> bool:
+    return type(value) is int and value >= 1
+
+
+def is_from_0_to(most: float, value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value <= most
+
+
+CHECKS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "media": ("a path, a pattern or the number of a camera", is_path),
+    **dict.fromkeys(("checkpoint", "output"), ("a path", is_path)),
+    **dict.fromkeys(("backend", "device", "precision"), ("auto or a name", lambda value: isinstance(value, str))),
+    **dict.fromkeys(
+        ("overwrite", "compile", "draw", "boxes", "csv"), ("true or false", lambda value: isinstance(value, bool))
+    ),
+    "track": ("true, false or null", lambda value: value is None or isinstance(value, bool)),
+    "batch_size": ("a whole number from 1 on", is_count),
+    "max_frames": ("a whole number from 1 on, or null", lambda value: value is None or is_count(value)),
+    **dict.fromkeys(("score_thr", "nms_thr", "keypoint_thr"), ("a number from 0 to 1", partial(is_from_0_to, 1))),
+    "line_width": ("a number from 0 to 10", partial(is_from_0_to, 10)),
+    "smooth.min_cutoff": ("a number above 0", lambda value: is_from_0_to(inf, value) and value > 0),
+    "smooth.beta": ("a number from 0 on", partial(is_from_0_to, inf)),
+}
+
 EXIT_INTERRUPTED = 130  # as shells have it of Ctrl-C
 MOST_NAMES = 10  # in the message at the end; all are named when they are met
 
@@ -34,7 +65,7 @@ MOST_NAMES = 10  # in the message at the end; all are named when they are met
 def overrides(arguments: Sequence[str]) -> list[str]:
     """Arguments as Hydra reads them: there is a group ``source`` of conf/, whose choice ``source=...`` would be.
 
-    Its value is put in quotes, unless it has them: names of photographs such as ``IMG (1).jpg`` would be Hydra's syntax.
+    Its value is put in quotes, unless it has them: Hydra would not read names such as ``IMG (1).jpg``.
     """
     return [f"media={_quoted(argument[7:])}" if argument.startswith("source=") else argument for argument in arguments]
 
@@ -125,29 +156,10 @@ def run(
 
 def check_values(cfg: Mapping[str, Any]) -> None:
     """Refuses values that no constructor would."""
-    if type(cfg["media"]) not in (str, int):
-        raise InputError(f"source: expected a path, a pattern or the number of a camera, got {cfg['media']!r}")
-    for name in ("checkpoint", "output"):
-        if type(cfg[name]) not in (str, int):  # a name may be a number
-            raise InputError(f"{name}: expected a path, got {cfg[name]!r}")
-    for name in ("backend", "device", "precision"):
-        if not isinstance(cfg[name], str):
-            raise InputError(f"{name}: expected a word (auto, or one that --help lists), got {cfg[name]!r}")
-    for name in ("overwrite", "compile", "draw", "boxes", "csv"):
-        if not isinstance(cfg[name], bool):
-            raise InputError(f"{name}: expected true or false, got {cfg[name]!r}")
-    if cfg["track"] is not None and not isinstance(cfg["track"], bool):
-        raise InputError(f"track: expected true, false or null, got {cfg['track']!r}")
-    for name in ("batch_size", "max_frames"):
-        if (type(cfg[name]) is not int or cfg[name] < 1) and not (name == "max_frames" and cfg[name] is None):
-            raise InputError(f"{name}: expected a whole number from 1 on, got {cfg[name]!r}")
-    for name, value in (cfg["smooth"] or {}).items():
-        least = "above 0" if name == "min_cutoff" else "from 0 on"
-        if type(value) not in (int, float) or not value >= 0 or (name == "min_cutoff" and value == 0):
-            raise InputError(f"smooth.{name}: expected a number {least}, got {value!r}")
-    for name, most in (("score_thr", 1), ("nms_thr", 1), ("keypoint_thr", 1), ("line_width", 10)):
-        if type(cfg[name]) not in (int, float) or not 0 <= cfg[name] <= most:
-            raise InputError(f"{name}: expected a number from 0 to {most}, got {cfg[name]!r}")
+    values = {**cfg, **{f"smooth.{name}": value for name, value in (cfg["smooth"] or {}).items()}}
+    for name, (expected, is_right) in CHECKS.items():
+        if name in values and not is_right(values[name]):
+            raise InputError(f"{name.replace('media', 'source')}: expected {expected}, got {values[name]!r}")
 
 
 def check_folder(folder: Path, overwrite: bool) -> None:
