@@ -125,10 +125,8 @@ def as_pixels(image: object) -> UInt8[np.ndarray, "H W 3"]:
         except (ValueError, OSError) as error:
             raise InputError(f"an image of Pillow cannot be read ({error}); give another one") from error
     if not isinstance(image, np.ndarray):
-        raise InputError(
-            f"an image must be a path, a BGR array or an image of Pillow, got {type(image).__name__}; give several as a "
-            "list"
-        )
+        kind = type(image).__name__
+        raise InputError(f"an image must be a path, a BGR array or an image of Pillow, got {kind}; several are a list")
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise InputError(
             f"an image must be a BGR array of uint8, (height, width, 3), got {image.dtype} {image.shape}; "
