@@ -2,7 +2,7 @@
 
 from typing import Any
 
-__all__ = ["load_model"]
+__all__ = ["Predictor", "load_model"]
 
 
 def __getattr__(name: str) -> Any:
@@ -11,4 +11,8 @@ def __getattr__(name: str) -> Any:
         from rtmo.hub import load_model  # noqa: PLC0415
 
         return load_model
+    if name == "Predictor":
+        from rtmo.inference.predictor import Predictor  # noqa: PLC0415
+
+        return Predictor
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

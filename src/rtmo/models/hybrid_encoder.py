@@ -92,7 +92,8 @@ class EncoderLayer(nn.Module):
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
         height, width = x.shape[-2:]
         tokens = x.flatten(2).transpose(1, 2)
-        codes = sine_encoding_2d(height, width, x.shape[1], POSITION_TEMPERATURE, x.device, x.dtype)
+        exact = torch.promote_types(x.dtype, torch.float32)  # angles are beyond half precision
+        codes = sine_encoding_2d(height, width, x.shape[1], POSITION_TEMPERATURE, x.device, exact).to(x.dtype)
         tokens = self.encode(tokens, codes)
         return tokens.transpose(1, 2).unflatten(2, (height, width))
 

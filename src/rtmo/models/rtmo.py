@@ -151,6 +151,7 @@ class RTMO(nn.Module):
         height, width = images.shape[-2:]
         if height % SIZE_DIVISOR or width % SIZE_DIVISOR:
             raise ValueError(f"image_size must be multiples of {SIZE_DIVISOR}, got height {height} and width {width}")
+        images = images.to(next(self.backbone.parameters()).dtype)  # half precision holds 0..255 exactly
         return self.head(self.neck(self.backbone(images)), (height, width), with_proxy or self.dcc is None)
 
     @torch.no_grad()
