@@ -92,7 +92,7 @@ class Prediction:
         """Thresholds at which so many people come out of the image; see ``find_cuts``."""
         backend = self.backend
         if not isinstance(backend, TorchBackend):
-            raise InputError(f"people: an exported network has one threshold; choose a case that torch runs")
+            raise InputError("people: an exported network has one threshold; choose a case that torch runs")
         pixels, _ = fit_image(read_any(self.image), backend.image_size)
         cuts = find_cuts(backend.model, backend.network(pixels[None]), people, backend.nms_thr)
         return {"cuts": [asdict(cut) for cut in cuts]}
@@ -118,11 +118,10 @@ class MatrixProduct:
         return {"gflop": 2 * SIDE**3 / 1e9}
 
     @torch.inference_mode()
-    def run(self, batch: int = 1) -> dict[str, Any]:
-        """Milliseconds of ``batch`` products."""
+    def run(self) -> dict[str, Any]:
+        """Milliseconds of a product."""
         start = perf_counter()
-        for _ in range(batch):
-            torch.mm(*self.factors)
+        torch.mm(*self.factors)
         if self.factors[0].device.type != "cpu":
             torch.accelerator.synchronize()
         return {"milliseconds": {"product": 1000 * (perf_counter() - start)}}
