@@ -1,10 +1,11 @@
 """RTMO: one-stage multi-person pose estimation (arXiv:2312.07526, CVPR 2024)."""
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from rtmo.models.csp_darknet import CSPDarknet
@@ -169,17 +170,24 @@ class RTMO(nn.Module):
 
     @torch.no_grad()
     def find_people(self, outputs: HeadOutputs, score_thr: float, nms_thr: float) -> "FoundPeople":
-        """Which priors are people: scores, boxes, choice of candidates."""
+        """Which priors are people: scores, then boxes of those above the threshold, then the choice among these."""
         scores = outputs.cls_logits.float().sigmoid()[..., 0]
-        bboxes = decode_bboxes(outputs.bbox_offsets.to(outputs.priors.dtype), outputs.priors, outputs.strides)
-        kept = [
-            choose_candidates(image_bboxes, image_scores, score_thr, nms_thr)
-            for image_bboxes, image_scores in zip(bboxes, scores, strict=True)
-        ]
-        counts = [len(indices) for indices in kept]
-        images = torch.repeat_interleave(torch.arange(len(kept)), torch.tensor(counts)).to(bboxes.device)
-        priors = torch.cat(kept)
-        return FoundPeople(counts, images, priors, bboxes[images, priors], scores[images, priors])
+        images, priors = (scores > score_thr).nonzero(as_tuple=True)
+        bboxes = decode_bboxes(
+            outputs.bbox_offsets[images, priors].to(outputs.priors.dtype),
+            outputs.priors[priors],
+            outputs.strides[priors],
+        )
+        scores = scores[images, priors]
+        # Suppression decides one person after another: on the host, where it need not wait for a device each time.
+        counts = images.bincount(minlength=len(outputs.cls_logits)).tolist()
+        by_image = zip(bboxes.cpu().split(counts), scores.cpu().split(counts), strict=True)
+        kept = [nms(image_bboxes, image_scores, nms_thr) for image_bboxes, image_scores in by_image]
+        starts = itertools.accumulate([0, *counts[:-1]])
+        chosen = torch.cat([start + indices for start, indices in zip(starts, kept, strict=True)]).to(bboxes.device)
+        return FoundPeople(
+            [len(indices) for indices in kept], images[chosen], priors[chosen], bboxes[chosen], scores[chosen]
+        )
 
     @torch.no_grad()
     def keypoints(
@@ -249,12 +257,3 @@ class FoundPeople(NamedTuple):
         fields = (self.bboxes.clamp(min=0).minimum(limits), self.scores, keypoints, visibility)
         by_image = zip(*(field.split(self.counts) for field in fields), strict=True)
         return [Poses(*image_fields) for image_fields in by_image]
-
-
-def choose_candidates(
-    bboxes: Float[Tensor, "P 4"], scores: Float[Tensor, " P"], score_thr: float, nms_thr: float
-) -> Tensor:
-    """Priors that are people: scored above the threshold and not suppressed by a better box; best first."""
-    above: Bool[Tensor, " P"] = scores > score_thr
-    indices = above.nonzero()[:, 0]
-    return indices[nms(bboxes[indices], scores[indices], nms_thr)]
