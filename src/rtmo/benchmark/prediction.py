@@ -14,12 +14,13 @@ from rtmo.benchmark.people import find_cuts
 from rtmo.benchmark.stopwatch import Stopwatch
 from rtmo.drawing import draw_predictions
 from rtmo.errors import InputError
-from rtmo.hub import load_model
 from rtmo.inference.backend import open_backend
 from rtmo.inference.fitting import fit_image, poses_in_image
 from rtmo.inference.images import read_any
 from rtmo.inference.torch_backend import DTYPES, TorchBackend
 from rtmo.types import HeadOutputs
+from rtmo.weights.checkpoint import find, read_checkpoint
+from rtmo.weights.load import load_weights
 
 READ, FIT, NETWORK, DECODE, DRAW = PARTS = ("read", "pre-process", "network", "decode", "draw")
 SIDE = 2048  # of the matrices
@@ -30,7 +31,10 @@ class PlainTorch(TorchBackend):
 
     def __init__(self, checkpoint: str, **options: Any) -> None:
         super().__init__(checkpoint, **options)
-        self.model = load_model(checkpoint, skeleton=self.skeleton).to(self.device)
+        weights = read_checkpoint(find(checkpoint))
+        self.model = weights.build_model()
+        load_weights(self.model, weights)
+        self.model.eval().to(self.device)
 
     @torch.inference_mode()
     def network(self, images: UInt8[np.ndarray, "B H W 3"]) -> HeadOutputs:

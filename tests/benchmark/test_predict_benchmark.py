@@ -1,0 +1,112 @@
+"""python -m rtmo.benchmark predict: worker processes, faults, tables, JSON and picture."""
+
+import io
+import json
+import sys
+
+import pytest
+
+from rtmo.benchmark import predict
+from rtmo.benchmark.latency import Latency
+from rtmo.benchmark.predict_report import growth
+from rtmo.benchmark.prediction import PARTS
+from rtmo.benchmark.series import Case, Row, measure_cases
+from rtmo.benchmark.worker import serve
+from rtmo.benchmark.workers import Worker, WorkerError
+
+
+def program(**answers: object) -> tuple[str, ...]:
+    """A worker that gives these answers, as any program may."""
+    lines = {do: json.dumps(answer) for do, answer in answers.items()}
+    script = f"import sys, json\nfor line in sys.stdin: print({lines!r}[json.loads(line)['do']], flush=True)"
+    return (sys.executable, "-c", script)
+
+
+def test_what_a_worker_cannot_do_is_an_error_with_its_reason():
+    with Worker(program(run={"error": "out of paper"})) as worker, pytest.raises(WorkerError, match="out of paper"):
+        worker.ask("run")
+
+
+def test_a_worker_that_ends_is_an_error():
+    with Worker((sys.executable, "-c", "raise SystemExit(3)")) as worker:
+        for _ in range(2):
+            with pytest.raises(WorkerError, match="ended with exit code 3"):
+                worker.ask("run", batch=1)
+
+
+def test_others_go_on_when_a_case_fails():
+    times = {"pre-process": 1.0, "network": 8.0, "decode": 2.0, "draw": 0.5}
+    works = {"prepare": {"description": "x float32"}, "memory": {"mib": 7.0}}
+    cases = {
+        "good": Case({}, program(**works, run={"milliseconds": times, "people": 2}), gflop=0.4),
+        "unbuilt": Case({}, program(prepare={"error": "no such file"})),
+        "broken": Case({}, program(**works, run={"error": "no memory"})),
+    }
+    peak = Case({}, program(prepare={"gflop": 1.0}, run={"milliseconds": {"product": 10.0}}))
+    (good, unbuilt, broken), rates = measure_cases(cases, {"float32": peak}, rounds=2)
+    assert rates == {"float32": 100}
+    assert (good.people, good.memory_mib, good.share_of_peak) == (2, 7, pytest.approx(0.5))  # 50 of 100 GFLOP/s
+    sums = {name: good.milliseconds[name].median_ms for name in ("network and decode", "prediction", "total")}
+    assert sums == {"network and decode": 10, "prediction": 11, "total": 11.5}
+    assert (unbuilt.error, broken.error) == ("no such file", "no memory")
+    assert unbuilt.to_plain() == {"name": "unbuilt", "batch": 1, "description": "", "error": "no such file"}
+
+
+def test_growth_is_that_of_network_and_decoding():
+    rows = [Row(str(n), 1, milliseconds={"network and decode": Latency(100 + n, 200)}) for n in (1, 5, 20)]
+    assert growth(rows) == pytest.approx(120 / 101 - 1)
+    assert growth([rows[0], Row("5", 1, error="scores tie")]) is None
+
+
+def test_answers_of_our_worker_when_something_goes_wrong(capsys):
+    requests = [
+        {"do": "prepare", "kind": "prediction", "checkpoint": "nowhere.ckpt", "image": "nowhere.jpg"},
+        {"do": "run"},
+        {"do": "prepare", "kind": "product", "precision": "float32", "device": "cpu"},
+    ]
+    answers = io.StringIO()
+    serve(io.StringIO("".join(f"{json.dumps(request)}\n" for request in requests)), answers)
+    unbuilt, unprepared, product = map(json.loads, answers.getvalue().splitlines())
+    assert unbuilt["error"].startswith("checkpoint=nowhere.ckpt: no such file")
+    assert "AttributeError" in unprepared["error"]
+    assert "Traceback" in capsys.readouterr().err  # a mistake of the parent, not of the user
+    assert product["gflop"] > 1
+
+
+def test_it_measures_and_writes(call, tmp_path, monkeypatch):
+    monkeypatch.setattr(predict, "PRECISIONS", ("float32",))
+    alone = [f"cases.{name}=null" for name in ("compiled", "bfloat16", "bfloat16_compiled")]
+    small = ["checkpoint=rtmo_n", "image_size=[64,64]", "rounds=1", "sides=[]", "models=[]", "people=[3,1]"]
+    code, stdout, stderr = call(predict.main, *small, *alone, "output=new/speed.json")
+    assert (code, stderr) == (0, "")
+    assert "rtmo_n by people found, 64 x 64 px, fused: " in stdout
+    assert (tmp_path / "new/speed.png").is_file()
+    record = json.loads((tmp_path / "new/speed.json").read_text())
+    plain, fused = record["cases"]
+    for row in (plain, fused, *record["people"]):
+        medians = {name: latency["median_ms"] for name, latency in row["milliseconds"].items()}
+        assert min(medians.values()) > 0
+        assert medians["total"] == pytest.approx(sum(medians[part] for part in PARTS))
+    assert fused["memory_mib"] > 50
+    assert fused["parameters"] < 4e6
+    assert [row["people"] for row in record["people"]] == [1, 3]
+    assert record["peak_gflop_per_second"].keys() == {"float32"}
+    assert record["environment"]["threads"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("rounds=0", "rounds: expected a whole number from 1 on, got 0"),
+        ("people=[1,0]", "people: expected a list of whole numbers from 1 on, got [1, 0]"),
+        ("series_case=fast", "series_case=fast: no such case; known: bfloat16,"),
+        ("models=[rtmo_x]", "models: rtmo_x: no such size; did you mean"),
+        ("image=nowhere.jpg", "image=nowhere.jpg: no such file"),
+        ("checkpoint=nowhere.ckpt", "checkpoint=nowhere.ckpt: no such file"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(call, option, message):
+    code, _, stderr = call(predict.main, option)
+    assert code == 2
+    assert stderr.startswith(f"error: {message}")
+    assert len(stderr.splitlines()) == 1
