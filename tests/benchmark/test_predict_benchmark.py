@@ -1,18 +1,21 @@
 """python -m rtmo.benchmark predict: worker processes, faults, tables, JSON and picture."""
 
-import io
 import json
 import sys
 
 import pytest
+from networks import SMALL, small_rtmo
 
 from rtmo.benchmark import predict
 from rtmo.benchmark.latency import Latency
 from rtmo.benchmark.predict_report import growth
-from rtmo.benchmark.prediction import PARTS
-from rtmo.benchmark.series import Case, Row, measure_cases
-from rtmo.benchmark.worker import serve
+from rtmo.benchmark.prediction import PARTS, Prediction
+from rtmo.benchmark.series import Case, Row, measure_cases, measure_people
+from rtmo.benchmark.worker import answered
 from rtmo.benchmark.workers import Worker, WorkerError
+from rtmo.benchmark.workload import image_file
+from rtmo.skeletons import COCO17
+from rtmo.weights.file import write_file
 
 
 def program(**answers: object) -> tuple[str, ...]:
@@ -52,6 +55,28 @@ def test_others_go_on_when_a_case_fails():
     assert unbuilt.to_plain() == {"name": "unbuilt", "batch": 1, "description": "", "error": "no such file"}
 
 
+def test_people_come_out_of_one_process_by_threshold():
+    cuts = [{"people": 1, "score_thr": 0.5}, {"people": 4, "score_thr": 0.2}]
+    run = {"milliseconds": {"pre-process": 1, "network": 8, "decode": 2}, "people": 1}
+    works = {"prepare": {"description": "x"}, "run": run}
+    rows = measure_people(Case({}, program(**works, cuts={"cuts": cuts})), [4, 1], rounds=1)
+    assert [(row.name, row.milliseconds["network and decode"].median_ms) for row in rows] == [("1", 10), ("4", 10)]
+    rows = measure_people(Case({}, program(**works, cuts={"error": "too few"})), [1, 4], rounds=1)
+    assert [(row.name, row.error) for row in rows] == [("1", "too few"), ("4", "too few")]
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_a_prediction_finds_as_many_people_as_its_threshold_says(tmp_path, plain):
+    record = {"model": {"_target_": "rtmo.models.rtmo.RTMO", **SMALL}, "skeleton": COCO17.to_plain()}
+    write_file(tmp_path / "small.pth", small_rtmo().state_dict(), {"rtmo": record})
+    image = image_file(None, tmp_path)
+    prediction = Prediction(checkpoint=str(tmp_path / "small.pth"), image=str(image), plain=plain, image_size=[64, 64])
+    for cut in prediction.cuts([1, 2])["cuts"]:
+        answer = prediction.run(batch=2, score_thr=cut["score_thr"])
+        assert answer["people"] == cut["people"]
+        assert answer["milliseconds"].keys() == set(PARTS)
+
+
 def test_growth_is_that_of_network_and_decoding():
     rows = [Row(str(n), 1, milliseconds={"network and decode": Latency(100 + n, 200)}) for n in (1, 5, 20)]
     assert growth(rows) == pytest.approx(120 / 101 - 1)
@@ -64,9 +89,7 @@ def test_answers_of_our_worker_when_something_goes_wrong(capsys):
         {"do": "run"},
         {"do": "prepare", "kind": "product", "precision": "float32", "device": "cpu"},
     ]
-    answers = io.StringIO()
-    serve(io.StringIO("".join(f"{json.dumps(request)}\n" for request in requests)), answers)
-    unbuilt, unprepared, product = map(json.loads, answers.getvalue().splitlines())
+    unbuilt, unprepared, product = map(json.loads, answered(map(json.dumps, requests)))
     assert unbuilt["error"].startswith("checkpoint=nowhere.ckpt: no such file")
     assert "AttributeError" in unprepared["error"]
     assert "Traceback" in capsys.readouterr().err  # a mistake of the parent, not of the user
@@ -74,23 +97,22 @@ def test_answers_of_our_worker_when_something_goes_wrong(capsys):
 
 
 def test_it_measures_and_writes(call, tmp_path, monkeypatch):
-    monkeypatch.setattr(predict, "PRECISIONS", ("float32",))
+    monkeypatch.setattr(predict, "PRECISIONS", ())  # fewer processes
     alone = [f"cases.{name}=null" for name in ("compiled", "bfloat16", "bfloat16_compiled")]
-    small = ["checkpoint=rtmo_n", "image_size=[64,64]", "rounds=1", "sides=[]", "models=[]", "people=[3,1]"]
+    small = ["checkpoint=rtmo_n", "image_size=[64,64]", "rounds=1", "sides=[]", "models=[]", "people=[]"]
     code, stdout, stderr = call(predict.main, *small, *alone, "output=new/speed.json")
     assert (code, stderr) == (0, "")
-    assert "rtmo_n by people found, 64 x 64 px, fused: " in stdout
+    assert "rtmo_n, 64 x 64 px" in stdout
     assert (tmp_path / "new/speed.png").is_file()
     record = json.loads((tmp_path / "new/speed.json").read_text())
     plain, fused = record["cases"]
-    for row in (plain, fused, *record["people"]):
+    for row in (plain, fused):
         medians = {name: latency["median_ms"] for name, latency in row["milliseconds"].items()}
         assert min(medians.values()) > 0
         assert medians["total"] == pytest.approx(sum(medians[part] for part in PARTS))
     assert fused["memory_mib"] > 50
     assert fused["parameters"] < 4e6
-    assert [row["people"] for row in record["people"]] == [1, 3]
-    assert record["peak_gflop_per_second"].keys() == {"float32"}
+    assert record.keys().isdisjoint(("people", "sides", "models"))
     assert record["environment"]["threads"] >= 1
 
 

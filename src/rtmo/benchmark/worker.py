@@ -4,7 +4,8 @@ import json
 import os
 import sys
 import traceback
-from typing import Any, TextIO
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import psutil
 
@@ -18,11 +19,12 @@ def main() -> None:
     """Answers requests until there are no more."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what libraries print is no answer
-    serve(sys.stdin, answers)
+    for answer in answered(sys.stdin):
+        print(answer, file=answers, flush=True)
 
 
-def serve(requests: TextIO, answers: TextIO) -> None:
-    """Answers each line of one stream by a line on the other."""
+def answered(requests: Iterable[str]) -> Iterator[str]:
+    """The answer to each request, both a line."""
     case: Prediction | MatrixProduct | None = None
     for line in requests:
         request = json.loads(line)
@@ -38,7 +40,7 @@ def serve(requests: TextIO, answers: TextIO) -> None:
         except Exception as error:  # reported as the result of this case; others go on
             traceback.print_exc()
             answer = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), file=answers, flush=True)
+        yield json.dumps(answer)
 
 
 def peak_memory() -> dict[str, Any]:
