@@ -25,6 +25,8 @@ _IGNORED: Colour = (190, 60, 200)
 _OUTLINE: Colour = (25, 25, 25)  # around every mark, so that it shows on any background
 _PAPER: Colour = (32, 32, 32)  # behind titles and between pictures
 _INK: Colour = (235, 235, 235)
+# Okabe and Ito's colours that no side has: of boxes whose people have identities
+_IDENTITY_COLOURS: tuple[Colour, ...] = ((115, 158, 0), (66, 228, 240), (167, 121, 204), (178, 114, 0), (0, 94, 213))
 
 _SHIFT = 4  # binary digits after the point in coordinates given to OpenCV: marks sit where the joint is, not on pixels
 _FAR = 1e5  # px; joints further out are moved here, for OpenCV counts in 32 bits
@@ -41,6 +43,8 @@ def draw_poses(
     keypoint_thr: float = 0.3,
     bboxes: Float[np.ndarray, "N 4"] | None = None,
     labels: Sequence[str] | None = None,
+    identities: Sequence[int] | None = None,
+    line_width: float = 1.0,
     min_height: int = 0,
 ) -> UInt8[np.ndarray, "h w 3"]:
     """A copy of an image with people drawn on it, the first on top.
@@ -56,6 +60,8 @@ def draw_poses(
         keypoint_thr: See there.
         bboxes: Corners in px of ``image``.
         labels: One text per person, put at the top of its box, or of its joints without ``bboxes``.
+        identities: One number per person, which decides the colour of its box and label; 0: not known.
+        line_width: Of skeletons, times the usual.
         min_height: Smaller images are magnified to this height before drawing, so that skeletons stay legible.
     """
     canvas, scale = scaled(image, max(1.0, min_height / image.shape[0]))
@@ -66,13 +72,14 @@ def draw_poses(
     flags = np.where(np.isfinite(keypoints).all(-1), flags, 0)
     keypoints = np.nan_to_num(keypoints).clip(-_FAR, _FAR)
     corners = None if bboxes is None else bboxes.astype(np.float64) * scale
+    colours = [_identity_colour(number) for number in identities or [0] * len(keypoints)]
     if corners is not None:
-        canvas = _with_boxes(canvas, corners)
+        _draw_boxes(canvas, corners, colours)
     for person in reversed(range(len(keypoints))):
-        _draw_skeleton(canvas, keypoints[person], flags[person], skeleton)
+        _draw_skeleton(canvas, keypoints[person], flags[person], skeleton, line_width)
         frame = _extent(keypoints[person], flags[person] > 0) if corners is None else corners[person]
         if labels is not None and frame is not None and np.isfinite(frame).all():
-            _draw_label(canvas, labels[person], frame)
+            _draw_label(canvas, labels[person], frame, colours[person] or _OUTLINE)
     return canvas
 
 
@@ -95,10 +102,17 @@ def draw_predictions(
     skeleton: KeypointSet,
     score_thr: float = 0.3,
     keypoint_thr: float = 0.3,
+    boxes: bool = True,
+    identities: Sequence[int] | None = None,
+    line_width: float = 1.0,
     min_height: int = 0,
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """``draw_poses`` of predicted people scored ``score_thr`` or more, each labeled with its score."""
+    """``draw_poses`` of predicted people scored ``score_thr`` or more, each labeled with its score.
+
+    With ``identities``, numbers of all people, the label says that of the person as well unless it is 0.
+    """
     sure = poses.scores >= score_thr
+    shown = None if identities is None else [identities[person] for person in sure.nonzero()[:, 0].tolist()]
     keypoints, keypoint_scores, bboxes, scores = (
         values[sure].detach().cpu().float().numpy()
         for values in (poses.keypoints, poses.keypoint_scores, poses.bboxes, poses.scores)
@@ -109,8 +123,13 @@ def draw_predictions(
         skeleton=skeleton,
         keypoint_scores=keypoint_scores,
         keypoint_thr=keypoint_thr,
-        bboxes=bboxes,
-        labels=[f"{score:.2f}" for score in scores],
+        bboxes=bboxes if boxes else None,
+        labels=[
+            f"{number}: {score:.2f}" if number else f"{score:.2f}"
+            for number, score in zip(shown or [0] * len(scores), scores, strict=True)
+        ],
+        identities=shown,
+        line_width=line_width,
         min_height=min_height,
     )
 
@@ -226,7 +245,11 @@ def joint_sides(skeleton: KeypointSet) -> tuple[Side, ...]:
 
 
 def _draw_skeleton(
-    canvas: UInt8[np.ndarray, "H W 3"], keypoints: Float[np.ndarray, "K 2"], flags: np.ndarray, skeleton: KeypointSet
+    canvas: UInt8[np.ndarray, "H W 3"],
+    keypoints: Float[np.ndarray, "K 2"],
+    flags: np.ndarray,
+    skeleton: KeypointSet,
+    line_width: float,
 ) -> None:
     """Draws one person in place: outlines first, so that no limb is cut by the outline of another."""
     shown = flags > 0
@@ -235,7 +258,8 @@ def _draw_skeleton(
         return
     image_size = float(np.sqrt(canvas.shape[0] * canvas.shape[1]))
     person_size = float(max(extent[2] - extent[0], extent[3] - extent[1]))
-    width = max(1, round(np.clip(0.02 * person_size, 0.0025 * image_size, 0.008 * image_size)))
+    usual_width = np.clip(0.02 * person_size, 0.0025 * image_size, 0.008 * image_size)
+    width = max(1, round(line_width * usual_width))
     rim = max(1, round(0.4 * width))
     sides = joint_sides(skeleton)
     limbs = [limb for limb in skeleton.limb_indices if shown[list(limb)].all()]
@@ -262,30 +286,66 @@ def _disc(canvas: UInt8[np.ndarray, "H W 3"], centre: Float[np.ndarray, "2"], ra
     cv2.circle(canvas, _fixed(centre), round(radius * 2**_SHIFT), colour, cv2.FILLED, cv2.LINE_AA, _SHIFT)
 
 
-def _with_boxes(canvas: UInt8[np.ndarray, "H W 3"], bboxes: Float[np.ndarray, "N 4"]) -> UInt8[np.ndarray, "H W 3"]:
-    """The image with faint boxes: they must not compete with the skeletons."""
-    boxed = canvas.copy()
+def _draw_boxes(
+    canvas: UInt8[np.ndarray, "H W 3"], bboxes: Float[np.ndarray, "N 4"], colours: Sequence[Colour | None]
+) -> None:
+    """Draws boxes in place: faint, for they must not compete with the skeletons; those with a colour less so."""
     thickness = max(1, round(0.0015 * max(canvas.shape[:2])))
-    for box in bboxes[np.isfinite(bboxes).all(axis=1)].clip(-_FAR, _FAR):
-        for colour, width in ((_OUTLINE, thickness + 2), (_INK, thickness)):
-            cv2.rectangle(boxed, _fixed(box[:2]), _fixed(box[2:]), colour, width, cv2.LINE_AA, _SHIFT)
-    return cv2.addWeighted(boxed, 0.55, canvas, 0.45, 0)
+    usable = np.flatnonzero(np.isfinite(bboxes).all(axis=1))
+    bboxes = bboxes.clip(-_FAR, _FAR)
+    edges = [
+        (edge, 0.9 if colours[person] else 0.55)
+        for person in usable
+        for edge in _edges(canvas, bboxes[person], margin=thickness + 6)
+    ]
+    before = [edge.copy() for edge, _ in edges]
+    for person in usable:
+        corners = _fixed(bboxes[person, :2]), _fixed(bboxes[person, 2:])
+        inner = thickness + 1 if colours[person] else thickness
+        for colour, width in ((_OUTLINE, inner + 2), (colours[person] or _INK, inner)):
+            cv2.rectangle(canvas, *corners, colour, width, cv2.LINE_AA, _SHIFT)
+    # Edges may overlap: all are blended from what was drawn, none from another's blend.
+    blended = [
+        cv2.addWeighted(edge, opacity, under, 1 - opacity, 0)
+        for (edge, opacity), under in zip(edges, before, strict=True)
+    ]
+    for (edge, _), pixels in zip(edges, blended, strict=True):
+        edge[:] = pixels
 
 
-def _draw_label(canvas: UInt8[np.ndarray, "H W 3"], text: str, box: Float[np.ndarray, "4"]) -> None:
-    """Text on a dark tab above the box, moved inside where the image ends."""
-    size = _text_scale(canvas.shape[0])
+def _edges(
+    canvas: UInt8[np.ndarray, "H W 3"], box: Float[np.ndarray, "4"], margin: int
+) -> list[UInt8[np.ndarray, "_ _ 3"]]:
+    """Views of the parts of a canvas that the four lines of a box lie in; not the whole, which may be large."""
+    left, top, right, bottom = np.rint(box).astype(int).tolist()
+    outer = slice(max(0, left - margin), max(0, right + margin)), slice(max(0, top - margin), max(0, bottom + margin))
+    rows = [slice(max(0, y - margin), max(0, y + margin)) for y in (top, bottom)]
+    columns = [slice(max(0, x - margin), max(0, x + margin)) for x in (left, right)]
+    views = [canvas[row, outer[0]] for row in rows] + [canvas[outer[1], column] for column in columns]
+    return [view for view in views if view.size]
+
+
+def _draw_label(
+    canvas: UInt8[np.ndarray, "H W 3"], text: str, box: Float[np.ndarray, "4"], colour: Colour = _OUTLINE
+) -> None:
+    """Text on a tab above the box, moved inside where the image ends."""
+    size = _text_scale(min(canvas.shape[:2]))
     (width, ascent), descent = cv2.getTextSize(text, _FONT, size, 1)
     pad = max(2, ascent // 4)
     full_width, full_height = width + 2 * pad, ascent + descent + pad
     left = round(float(np.clip(box[0], 0, max(0, canvas.shape[1] - full_width))))
     top = round(float(np.clip(box[1] - full_height, 0, max(0, canvas.shape[0] - full_height))))
-    cv2.rectangle(canvas, (left, top), (left + full_width - 1, top + full_height - 1), _OUTLINE, cv2.FILLED)
-    cv2.putText(canvas, text, (left + pad, top + ascent + pad // 2), _FONT, size, _INK, 1, cv2.LINE_AA)
+    cv2.rectangle(canvas, (left, top), (left + full_width - 1, top + full_height - 1), colour, cv2.FILLED)
+    ink = _OUTLINE if np.dot(colour, (0.114, 0.587, 0.299)) > 110 else _INK  # by luminance
+    cv2.putText(canvas, text, (left + pad, top + ascent + pad // 2), _FONT, size, ink, 1, cv2.LINE_AA)
 
 
-def _text_scale(height: int) -> float:
-    return max(0.35, 0.0011 * height)
+def _identity_colour(number: int) -> Colour | None:
+    return _IDENTITY_COLOURS[number % len(_IDENTITY_COLOURS)] if number else None
+
+
+def _text_scale(side: int) -> float:
+    return max(0.35, 0.0011 * side)
 
 
 def _extent(keypoints: Float[np.ndarray, "K 2"], shown: Bool[np.ndarray, " K"]) -> Float[np.ndarray, "4"] | None:

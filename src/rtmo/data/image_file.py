@@ -22,7 +22,7 @@ _SCALES = {
 }
 # EXIF's tag, and its values that trade height and width
 _ORIENTATION, _TURNED_BY_90 = 0x0112, range(5, 9)
-_FIX = "download the file again, or take its image out of the annotation file"
+_FIX = "download the file again, or leave its image out"
 
 
 @runtime_checkable

@@ -1,21 +1,63 @@
-"""Image files of any kind as pixels."""
+"""Image files as people have them: any common format, grey, transparent, of 16 bits, turned by the camera."""
 
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from rtmo.data.image_file import read_image
 from rtmo.errors import InputError
 
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".gif", ".avif")
+_JPEGS = ("JPEG", "MPO")  # the latter of stereo cameras and telephones: several JPEGs in a file
+# Named, for Pillow knows formats that run programs (EPS) or ask the network.
+_FORMATS = (*_JPEGS, "PNG", "BMP", "WEBP", "TIFF", "PPM", "GIF", "AVIF")
 
-def read_any(path: Path) -> UInt8[np.ndarray, "H W 3"]:
-    """BGR pixels of an image file, turned as its EXIF header says.
+
+def read_any(path: str | Path) -> UInt8[np.ndarray, "H W 3"]:
+    """An image as a viewer shows it: BGR, 0..255, turned as its EXIF header says.
+
+    Of several frames or pages the first is read. What is transparent lies on white, as in a browser: the colours that
+    a file holds there were never meant to be seen. Of 16 bits the upper eight count. A JPEG is decoded as in training.
 
     Raises:
-        InputError: If it cannot be read.
+        InputError: If there is no such file, it is no image or a damaged one, or it has so many pixels that it looks
+            like an attack (``PIL.Image.MAX_IMAGE_PIXELS``).
     """
+    path = Path(path)
     try:
+        with Image.open(path, formats=_FORMATS) as image:
+            if image.format not in _JPEGS:
+                return _displayed(image)
         return read_image(path, displayed=True)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); give an image file") from error
+    except InputError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InputError(f"{path}: too large ({error}); reduce the image") from error
+    except UnidentifiedImageError as error:
+        raise InputError(f"{path}: {_no_image(path)}") from error
+    except (OSError, ValueError, SyntaxError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot be read ({reason}); replace it, or leave it out") from error
+
+
+def _no_image(path: Path) -> str:
+    if path.stat().st_size == 0:
+        return "an empty file, where an image is expected; replace it, or leave it out"
+    return "not an image, or of a format that is not read; convert it to JPEG or PNG, or leave it out"
+
+
+def _displayed(image: Image.Image) -> UInt8[np.ndarray, "H W 3"]:
+    turned = ImageOps.exif_transpose(image)
+    if turned.mode == "I" or turned.mode.startswith("I;16"):  # 16 bits of grey; of colour, Pillow keeps the upper 8
+        grey = np.asarray(turned)
+        if grey.min() < 0 or grey.max() > 0xFFFF:
+            raise ValueError("pixels of more than 16 bits; save it with 8 or 16")
+        return np.repeat((grey >> 8).astype(np.uint8)[..., None], 3, axis=2)
+    if turned.mode == "F":
+        raise ValueError("pixels are fractions, of unknown range; save it with 8 or 16 bits")
+    if turned.has_transparency_data:
+        white = Image.new("RGBA", turned.size, "white")
+        turned = Image.alpha_composite(white, turned.convert("RGBA"))
+    return np.ascontiguousarray(np.asarray(turned.convert("RGB"))[..., ::-1])

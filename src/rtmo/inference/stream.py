@@ -1,0 +1,119 @@
+"""Reading, predicting and writing at the same time, however long the video is: a bounded number of frames in memory."""
+
+from collections.abc import Callable, Iterable, Iterator
+from queue import Full, Queue
+from threading import Event, Thread
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from rtmo.inference.predictor import Predictor
+from rtmo.inference.sources import Frame
+from rtmo.types import Poses
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_END = object()
+_PATIENCE = 0.05  # s between two looks whether the other side has given up
+
+
+class _Fitted(NamedTuple):
+    frame: Frame
+    pixels: UInt8[np.ndarray, "h w 3"]
+    warp: Float[np.ndarray, "2 3"]
+
+
+def predict_stream(
+    predictor: Predictor, frames: Iterable[Frame], write: Callable[[Frame, Poses], None], *, batch_size: int = 1
+) -> None:
+    """Finds the people of every frame, in order; ``frames`` is read in one thread and ``write`` called in another.
+
+    Args:
+        predictor: Its steps are taken one by one, images fitted while the network is busy with those before.
+        frames: Read ahead by two batches at most.
+        write: Gets each frame with its people, px of its image.
+        batch_size: Frames that go through the network together.
+
+    Raises:
+        Exception: What ``frames`` or ``write`` raise, once both threads have ended.
+    """
+
+    def find(batch: list[_Fitted]) -> list[tuple[Frame, Poses]]:
+        found = predictor.backend.decode(predictor.backend.network(np.stack([fitted.pixels for fitted in batch])))
+        return [
+            (frame, predictor.to_original(poses, warp, (frame.image.shape[0], frame.image.shape[1])))
+            for poses, (frame, _, warp) in zip(found, batch, strict=True)
+        ]
+
+    fitted = (_Fitted(frame, *predictor.fit(frame.image)) for frame in frames)
+    in_stages(fitted, find, lambda found: write(*found), batch_size=batch_size)
+
+
+def in_stages(
+    items: Iterable[T], process: Callable[[list[T]], list[R]], consume: Callable[[R], None], *, batch_size: int
+) -> None:
+    """Iterates in one thread, processes batches in the caller's and consumes results in a third, all in order.
+
+    An exception of any stage, Ctrl-C included, ends the iteration; what is processed by then is still consumed, unless
+    it is the consumer that fails. Then it is raised here.
+    """
+    read: Queue[Any] = Queue(2 * batch_size)
+    done: Queue[Any] = Queue(2 * batch_size)
+    stop_reading, stop_writing = Event(), Event()
+    failures: list[BaseException] = []
+
+    def reading() -> None:
+        try:
+            for item in items:
+                if not _put(read, item, stop_reading):
+                    return
+        except BaseException as error:
+            failures.append(error)
+        _put(read, _END, stop_reading)
+
+    def writing() -> None:
+        try:
+            for result in iter(done.get, _END):
+                consume(result)
+        except BaseException as error:
+            failures.append(error)
+            stop_writing.set()
+
+    threads = [Thread(target=target, name=target.__name__, daemon=True) for target in (reading, writing)]
+    for thread in threads:
+        thread.start()
+    try:
+        for batch in _batches(read, batch_size):
+            if not all(_put(done, result, stop_writing) for result in process(batch)):
+                break
+    finally:
+        stop_reading.set()
+        _put(done, _END, stop_writing)
+        for thread in threads:
+            thread.join()
+    if failures:
+        raise failures[0]
+
+
+def _batches(queue: "Queue[Any]", batch_size: int) -> Iterator[list[Any]]:
+    batch = []
+    for item in iter(queue.get, _END):
+        batch.append(item)
+        if len(batch) == batch_size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _put(queue: "Queue[Any]", item: Any, given_up: Event) -> bool:
+    """Puts an item as soon as there is room; False if the other side has given up before."""
+    while not given_up.is_set():
+        try:
+            queue.put(item, timeout=_PATIENCE)
+            return True
+        except Full:
+            continue
+    return False
