@@ -1,19 +1,12 @@
 """Whether an exported file finds the poses that torch finds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Float, UInt8
 
 from rtmo.errors import InputError
-from rtmo.inference.exported import ExportedModel
-from rtmo.inference.onnx_backend import open_session
-from rtmo.models.rtmo import RTMO
-from rtmo.types import HeadOutputs, Poses
+from rtmo.types import Poses
 
 SAME_PERSON = 0.5  # IoU of boxes from which two runtimes mean the same person
 
