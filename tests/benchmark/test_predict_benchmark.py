@@ -10,7 +10,7 @@ from rtmo.benchmark import predict
 from rtmo.benchmark.latency import Latency
 from rtmo.benchmark.predict_report import growth
 from rtmo.benchmark.prediction import PARTS, Prediction
-from rtmo.benchmark.series import Case, Row, measure_cases, measure_people
+from rtmo.benchmark.series import Case, Row, arithmetic, measure_cases, measure_people
 from rtmo.benchmark.worker import answered
 from rtmo.benchmark.workers import Worker, WorkerError
 from rtmo.benchmark.workload import image_file
@@ -75,6 +75,19 @@ def test_a_prediction_finds_as_many_people_as_its_threshold_says(tmp_path, plain
         answer = prediction.run(batch=2, score_thr=cut["score_thr"])
         assert answer["people"] == cut["people"]
         assert answer["milliseconds"].keys() == set(PARTS)
+
+
+@pytest.mark.parametrize(
+    ("description", "precision"),
+    [
+        ("torch compiled bfloat16 on cpu", "bfloat16"),
+        ("ONNX Runtime float32 on CPU", "float32"),
+        ("OpenVINO float32 as bf16 on CPU", "bfloat16"),
+        ("OpenVINO int8 as f32 on CPU", "int8"),
+    ],
+)
+def test_the_peak_is_that_of_the_arithmetic(description, precision):
+    assert arithmetic(description) == precision
 
 
 def test_growth_is_that_of_network_and_decoding():
