@@ -47,9 +47,7 @@ class TopKGraph(nn.Module):
         super().__init__()
         self.model, self.candidates = model, candidates
 
-    def forward(
-        self, images: Float[Tensor, "B 3 H W"]
-    ) -> tuple[Float[Tensor, "B N 5"], Float[Tensor, "B N K 3"]]:
+    def forward(self, images: Float[Tensor, "B 3 H W"]) -> tuple[Float[Tensor, "B N 5"], Float[Tensor, "B N K 3"]]:
         """Images are BGR 0..255; outputs as those of ``poses_at``."""
         outputs = self.model(images)
         bboxes, scores = scored_bboxes(outputs)
@@ -66,9 +64,7 @@ class NMSGraph(nn.Module):
         super().__init__()
         self.model, self.score_thr, self.nms_thr = model, score_thr, nms_thr
 
-    def forward(
-        self, images: Float[Tensor, "B 3 H W"]
-    ) -> tuple[Float[Tensor, "B N 5"], Float[Tensor, "B N K 3"]]:
+    def forward(self, images: Float[Tensor, "B 3 H W"]) -> tuple[Float[Tensor, "B N 5"], Float[Tensor, "B N K 3"]]:
         """Images are BGR 0..255; outputs as those of ``poses_at``.
 
         Its work after the network is that of B times N people: those of the images, but for the padding.
@@ -78,7 +74,7 @@ class NMSGraph(nn.Module):
         kept = suppressed(bboxes, scores, self.score_thr, self.nms_thr)
         # At least one row: runtimes and clients are not to be trusted with none.
         most: Any = (kept > 0).sum(dim=1).max().clamp(min=1).item()  # a symbol while it is exported
-        torch._check(1 <= most)
+        torch._check(most >= 1)
         torch._check(most <= kept.shape[1])
         best, priors = kept.topk(most)
         detections, keypoints = poses_at(self.model, outputs, bboxes, best, priors)
