@@ -10,13 +10,13 @@ import torch
 from torch import nn
 from torch.export import Dim
 
+from rtmo.inference.exported import INPUT, import_runtime
 from rtmo.models.rtmo import SIZE_DIVISOR
 
 if TYPE_CHECKING:
     import onnx
 
 OPSET = 18  # the exporter's own, which it need not convert; TensorRT 8.6 and OpenVINO 2023 know it
-INPUT = "images"
 NO_LIMIT = 2**31 - 1  # of people in an image
 EXAMPLE = (2, 3, 224, 256)  # traced with; batch and sizes stay free, so they differ and none is 1
 DIMENSIONS = {"detections": ("batch", "people"), "keypoints": ("batch", "people")}  # others: the batch alone
@@ -27,6 +27,7 @@ def to_onnx(graph: nn.Module) -> "onnx.ModelProto":
 
     The same graph gives the same bytes: names, shapes and documentation of nodes do not tell where and when.
     """
+    import_runtime("onnxscript", "onnx")
     height, width = (Dim(name, min=2) * SIZE_DIVISOR for name in ("rows", "columns"))
     shapes = ({0: Dim("batch"), 2: height, 3: width},)
     with _quietly(), torch.no_grad():
@@ -46,7 +47,7 @@ def to_onnx(graph: nn.Module) -> "onnx.ModelProto":
 
 def _suppressed(bboxes: Any, scores: Any, score_thr: float, nms_thr: float) -> Any:
     """``graphs.suppressed`` in ONNX, whose comparisons with both thresholds are as strict as ours."""
-    from onnxscript import opset18 as op  # noqa: PLC0415
+    op = import_runtime("onnxscript", "onnx").opset18
 
     by_class = op.Unsqueeze(scores, op.Constant(value_ints=[1]))
     limit = op.Constant(value_int=NO_LIMIT)
@@ -59,8 +60,7 @@ def _suppressed(bboxes: Any, scores: Any, score_thr: float, nms_thr: float) -> A
 
 def _tidied(model: "onnx.ModelProto") -> "onnx.ModelProto":
     """The model with speaking dimensions, shapes of its tensors, and no traces of the source code; checked."""
-    import onnx  # noqa: PLC0415
-
+    onnx = import_runtime("onnx", "onnx")
     graph = model.graph
     model.producer_name, model.producer_version = "rtmo", ""
     del model.metadata_props[:], graph.metadata_props[:], graph.value_info[:]
@@ -74,9 +74,9 @@ def _tidied(model: "onnx.ModelProto") -> "onnx.ModelProto":
         for axis, dimension in enumerate(value.type.tensor_type.shape.dim):
             if dimension.dim_param:
                 dimension.dim_param = names.get(axis, "grid_points")
-    model = onnx.shape_inference.infer_shapes(model)
-    onnx.checker.check_model(model, full_check=True)
-    return model
+    result: onnx.ModelProto = onnx.shape_inference.infer_shapes(model)
+    onnx.checker.check_model(result, full_check=True)
+    return result
 
 
 @contextmanager

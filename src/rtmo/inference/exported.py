@@ -19,6 +19,7 @@ from rtmo.ops.nms import nms
 from rtmo.skeletons import KeypointSet
 from rtmo.types import Poses
 
+INPUT = "images"
 KEY = "rtmo"  # of the metadata
 VERSION = 1  # of its format
 FORMS = ("nms", "topk", "raw")

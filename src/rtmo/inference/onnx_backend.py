@@ -10,7 +10,7 @@ import torch
 from jaxtyping import UInt8
 
 from rtmo.errors import InputError
-from rtmo.inference.exported import KEY, ExportedModel, ExportRecord, import_runtime
+from rtmo.inference.exported import INPUT, KEY, ExportedModel, ExportRecord, import_runtime
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "mps": "CoreMLExecutionProvider"}
 
@@ -52,7 +52,7 @@ class OnnxRuntimeBackend(ExportedModel):
 
     def network(self, images: UInt8[np.ndarray, "B H W 3"]) -> Any:
         """See ``Backend.network``."""
-        return self.session.run(None, {"images": self.as_input(images)})
+        return self.session.run(None, {INPUT: self.as_input(images)})
 
 
 def open_session(path: Path, device: str = "cpu", threads: int | None = None) -> Any:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import UInt8
 
 from rtmo.errors import InputError
-from rtmo.inference.exported import KEY, ExportedModel, ExportRecord, import_runtime
+from rtmo.inference.exported import INPUT, KEY, ExportedModel, ExportRecord, import_runtime
 
 HINTS = {"auto": None, "float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 KEEPS_PRECISION = "precise_0"  # OpenVINO's mark of operations that a precision hint must leave alone
@@ -76,7 +76,7 @@ class OpenVinoBackend(ExportedModel):
 
     def network(self, images: UInt8[np.ndarray, "B H W 3"]) -> Any:
         """See ``Backend.network``."""
-        found = self._compiled({"images": self.as_input(images)}, share_inputs=True)
+        found = self._compiled({INPUT: self.as_input(images)}, share_inputs=True)
         return [found[output] for output in self._compiled.outputs]
 
 
