@@ -10,16 +10,17 @@ The reference runs its own test pipeline. Prints a table in Markdown. `make pari
 import argparse
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from rtmo import config
-from rtmo.benchmark.predict import KEYS, Bench, all_cases
+from rtmo.benchmark.predict import KEYS, Bench, all_cases, score_request
 from rtmo.benchmark.prediction import DECODE, FIT, NETWORK
 from rtmo.benchmark.series import PREDICTION, Case, Row, measure_cases
 from rtmo.convert import convert
 
 SIZE = (640, 640)
 REFERENCE = "reference"
-HEADINGS = ("", FIT, NETWORK, DECODE, PREDICTION, "95th", "of the reference", "of peak", "MiB", "people")
+HEADINGS = ("", FIT, NETWORK, DECODE, PREDICTION, "95th", "of the reference", "of peak", "MiB", "people", "AP")
 
 
 def main() -> None:
@@ -33,15 +34,11 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--score-thr", type=float, default=0.3)
     parser.add_argument("--without", nargs="*", default=[], help="cases to leave out")
+    parser.add_argument("--coco", type=Path, help="folder with annotations/ and val2017/, for the AP of every case")
     arguments = parser.parse_args()
-    chosen = [
-        f"exported=[{','.join(map(str, arguments.exported))}]",
-        *(f"cases.{name}=null" for name in arguments.without),
-    ]
-    cfg = config.validate(
-        config.compose("benchmark_predict", [*chosen, "paths.output_dir=unused"]), "benchmark_predict", KEYS
-    )
-    bench = Bench(checkpoint=arguments.checkpoint, image=arguments.image, image_size=SIZE, device="cpu")
+    cfg = composed(arguments)
+    given = {name: getattr(arguments, name) for name in ("checkpoint", "image", "score_thr")}
+    bench = Bench(**given, image_size=SIZE, device="cpu")
     with TemporaryDirectory() as folder:
         weights = Path(folder) / "converted.pth"
         convert(arguments.checkpoint, weights, to="mmpose")
@@ -53,9 +50,23 @@ def main() -> None:
             bench.peaks(),
             rounds=arguments.rounds,
             batch=arguments.batch,
+            score=score_request(cfg),
         )
     print(table(rows))
     print(f"\nPeak: {', '.join(f'{rate:.0f} GFLOP/s in {precision}' for precision, rate in rates.items())}")
+
+
+def composed(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The config of the benchmark with our arguments in it."""
+    files = ",".join(str(file.resolve()) for file in arguments.exported)
+    overrides = [
+        f"exported=[{files}]",
+        "paths.output_dir=unused",
+        *(f"cases.{name}=null" for name in arguments.without),
+    ]
+    if arguments.coco is not None:
+        overrides += ["data=coco", f"paths.data_dir={arguments.coco.resolve().parent}", "image_size=[640,640]"]
+    return config.validate(config.compose("benchmark_predict", overrides), "benchmark_predict", KEYS)
 
 
 def table(rows: list[Row]) -> str:
@@ -65,12 +76,13 @@ def table(rows: list[Row]) -> str:
     lines = [HEADINGS, ["---", *["---:"] * (len(HEADINGS) - 1)]]
     for row in measured:
         times = [f"{row.milliseconds[part].median_ms:.1f}" for part in (FIT, NETWORK, DECODE, PREDICTION)]
+        times.append(f"{row.milliseconds[PREDICTION].p95_ms:.1f}")
         ratio = "" if slowest is None else f"{row.milliseconds[PREDICTION].median_ms / slowest:.2f}"
-        peak = "" if row.share_of_peak is None else f"{row.share_of_peak:.0%}"
-        p95 = f"{row.milliseconds[PREDICTION].p95_ms:.1f}"
-        lines.append(
-            [f"{row.name} ({row.description})", *times, p95, ratio, peak, f"{row.memory_mib:.0f}", str(row.people)]
-        )
+        known = [
+            ("" if value is None else f"{value:{form}}")
+            for value, form in ((row.share_of_peak, ".0%"), (row.memory_mib, ".0f"), (row.people, "d"), (row.ap, ".3f"))
+        ]
+        lines.append([f"{row.name} ({row.description})", *times, ratio, *known])
     failed = [f"\n{row.name}: not measured: {row.error}" for row in rows if row.error is not None]
     return "\n".join([*(f"| {' | '.join(cells)} |" for cells in lines), *failed])
 

@@ -95,6 +95,8 @@ def main() -> None:
             answer = {"description": f"mmpose {mmpose.__version__}, torch float32 on cpu"}
         elif do == "memory":
             answer = {"mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10}
+        elif do == "score":
+            answer = {"AP": None}  # docs/numerics.md tells how near its poses are to ours
         else:
             answer = reference.run(**request)
         print(json.dumps(answer), file=answers, flush=True)

@@ -138,7 +138,7 @@ def facts_of_onnx(path: Path) -> tuple[Facts, dict[str, Any] | None]:
     if not path.is_file():
         raise InputError(f"checkpoint={path}: no such file")
     found = describe_onnx(path)
-    facts = {
+    facts: Facts = {
         "file": f"{path.name}, {path.stat().st_size / 1e6:.1f} MB",
         "kind": "ONNX model of rtmo.export" if found.record else "ONNX model of another program",
         "written by": found.producer or "nobody says",

@@ -23,13 +23,15 @@ from rtmo.weights.checkpoint import find, read_checkpoint
 
 KEYS = frozenset(
     (
-        *("checkpoint", "image", "output", "rounds", "device", "image_size", "batch_sizes", "cases", "exported"),
+        *("checkpoint", "image", "output", "rounds", "device", "image_size", "score_thr", "nms_thr"),
+        *("batch_sizes", "cases", "exported"),
         *("exported_cases", "series_case", "sides", "people", "models"),
         *("data", "data_name", "metric", "skeleton", "seed", "phases", "augment", "paths"),
     )
 )
 PRECISIONS = ("float32", "bfloat16")  # of which the machine's peak is measured
 
+SETTINGS = ("checkpoint", "image", "image_size", "score_thr", "nms_thr", "rounds", "device", "exported", "series_case")
 WIDTH = 120  # of tables, where the console is narrower or there is none
 
 Rows = dict[str, list[Row]]
@@ -44,12 +46,16 @@ class Bench:
         image: A file.
         image_size: (height, width) in px that it is fitted into.
         device: As torch calls it.
+        score_thr: People scored below are not reported.
+        nms_thr: IoU over which the lower-scored box of two is dropped.
     """
 
     checkpoint: Path
     image: Path
     image_size: tuple[int, int]
     device: str
+    score_thr: float = 0.3
+    nms_thr: float = 0.65
 
     def case(self, options: Mapping[str, Any]) -> Case:
         """The network, run by torch with options of ``open_backend``."""
@@ -68,7 +74,8 @@ class Bench:
         return {precision: Case({**product, "precision": precision}) for precision in PRECISIONS}
 
     def _prepare(self, **options: Any) -> dict[str, Any]:
-        return {"kind": "prediction", "image": str(self.image), "image_size": list(self.image_size), **options}
+        shared = {"image_size": list(self.image_size), "score_thr": self.score_thr, "nms_thr": self.nms_thr}
+        return {"kind": "prediction", "image": str(self.image), **shared, **options}
 
 
 def prepare(cfg: DictConfig) -> None:
@@ -93,6 +100,8 @@ def main(cfg: dict[str, Any]) -> None:
             image=image_file(cfg["image"], Path(folder)),
             image_size=(cfg["image_size"][0], cfg["image_size"][1]),
             device=str(choose_device(cfg["device"])),
+            score_thr=cfg["score_thr"],
+            nms_thr=cfg["nms_thr"],
         )
         series, rates = measure(bench, cfg, Path(folder))
     console, titles = Console(highlight=False), titles_of(cfg, series)
@@ -103,7 +112,7 @@ def main(cfg: dict[str, Any]) -> None:
     record = {
         **{name: [row.to_plain() for row in rows] for name, rows in series.items()},
         "peak_gflop_per_second": rates,
-        "settings": {name: cfg[name] for name in ("checkpoint", "image", "image_size", "rounds", "device", "exported")},
+        "settings": {name: cfg[name] for name in SETTINGS},
         "environment": environment(),
     }
     write_json(output, record, label=f"output={output}", indent=2)
@@ -122,6 +131,8 @@ def check_values(cfg: Mapping[str, Any]) -> None:
         if any(type(value) is not int or value < 1 for value in values):
             kind = "a whole number" if name == "rounds" else "a list of whole numbers"
             raise InputError(f"{name}: expected {kind} from 1 on, got {cfg[name]!r}")
+    if not cfg["batch_sizes"]:
+        raise InputError("batch_sizes: names none; 1 is an image at a time")
     chosen = [name for name, options in cfg["cases"].items() if options is not None]
     if cfg["series_case"] not in chosen:
         raise InputError(f"series_case={cfg['series_case']}: no such case; {did_you_mean(cfg['series_case'], chosen)}")
@@ -137,7 +148,12 @@ def measure(bench: Bench, cfg: Mapping[str, Any], folder: Path) -> tuple[Rows, d
         folder: For random weights.
     """
     rounds, options, peaks = cfg["rounds"], cfg["cases"][cfg["series_case"]], bench.peaks()
-    by_batch = [measure_cases(all_cases(bench, cfg), peaks, rounds=rounds, batch=batch) for batch in cfg["batch_sizes"]]
+    cases = all_cases(bench, cfg)
+    first, *more = cfg["batch_sizes"]
+    by_batch = [
+        measure_cases(cases, peaks, rounds=rounds, batch=first, score=score_request(cfg)),
+        *(measure_cases(cases, peaks, rounds=rounds, batch=batch) for batch in more),
+    ]
     sides = {str(side): replace(bench, image_size=(side, side)) for side in cfg["sides"]}
     models = {name: replace(bench, checkpoint=weights_file(name, folder)) for name in cfg["models"]}
 
@@ -162,6 +178,11 @@ def all_cases(bench: Bench, cfg: Mapping[str, Any]) -> dict[str, Case]:
             if options is not None:
                 cases[f"{file.name}, {name}"] = bench.exported(file, options)
     return cases
+
+
+def score_request(cfg: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What workers are asked for AP with; None without data."""
+    return None if cfg["data"] is None else {"data": cfg["data"]["val"], "metric": cfg["metric"]}
 
 
 def titles_of(cfg: Mapping[str, Any], series: Rows) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """What a worker process measures: the prediction of one image by parts, and the product of two matrices."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
@@ -12,12 +12,16 @@ from jaxtyping import UInt8
 
 from rtmo.benchmark.people import find_cuts
 from rtmo.benchmark.stopwatch import Stopwatch
+from rtmo.data.collate import collate
+from rtmo.data.pipeline import ValDataset
 from rtmo.drawing import draw_predictions
 from rtmo.errors import InputError
 from rtmo.inference.backend import open_backend
 from rtmo.inference.fitting import fit_image, poses_in_image
 from rtmo.inference.images import read_any
+from rtmo.inference.scoring import score_backend
 from rtmo.inference.torch_backend import DTYPES, TorchBackend
+from rtmo.targets import build
 from rtmo.types import HeadOutputs
 from rtmo.weights.checkpoint import find, read_checkpoint
 from rtmo.weights.load import load_weights
@@ -100,6 +104,19 @@ class Prediction:
         pixels, _ = fit_image(read_any(self.image), backend.image_size)
         cuts = find_cuts(backend.model, backend.network(pixels[None]), people, backend.nms_thr)
         return {"cuts": [asdict(cut) for cut in cuts]}
+
+    def score(self, data: Mapping[str, Any], metric: Mapping[str, Any]) -> dict[str, Any]:
+        """AP on validation images.
+
+        Args:
+            data: Config of their source.
+            metric: Config of the metric.
+        """
+        source = build(data, "data.val", self.backend.skeleton)
+        dataset = ValDataset(source=source, image_size=self.backend.image_size)
+        batches = (collate([dataset[index]]) for index in range(len(dataset)))
+        figures = build(metric, "metric", self.backend.skeleton, ground_truth=source.ground_truth())
+        return {"AP": score_backend(self.backend, batches, figures)["AP"]}
 
     def _finish(self) -> None:
         if isinstance(self.backend, TorchBackend) and self.backend.device.type != "cpu":
