@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from time import sleep
 from typing import Any
 
 from rtmo.benchmark.latency import Latency, in_turns
 from rtmo.benchmark.prediction import DECODE, FIT, NETWORK, PARTS
 from rtmo.benchmark.workers import OURS, Worker, WorkerError
 
+PAUSE = 0.05  # s before a turn: threads of ONNX Runtime go on waiting for work, by spinning, for 20 to 40 ms
 PREDICTION, NETWORK_DECODE, TOTAL = "prediction", "network and decode", "total"
 SUMS = {NETWORK_DECODE: (NETWORK, DECODE), PREDICTION: (FIT, NETWORK, DECODE), TOTAL: PARTS}
 # The first that occurs: "OpenVINO float32 as bf16 on CPU" computes in bfloat16
@@ -150,6 +152,7 @@ def run(turns: Mapping[str, Turn], rounds: int) -> None:
     """Lets all take their turns; who fails is left out of the rest."""
     for name, counts in in_turns(turns, rounds=rounds):
         turn = turns[name]
+        sleep(PAUSE)
         answer = turn.ask("run", **turn.request)
         if counts and answer:
             turn.answers.append(answer)
