@@ -115,7 +115,7 @@ def test_it_measures_and_writes(call, tmp_path, monkeypatch):
     small = ["checkpoint=rtmo_n", "image_size=[64,64]", "rounds=1", "sides=[]", "models=[]", "people=[]"]
     code, stdout, stderr = call(predict.main, *small, *alone, "output=new/speed.json")
     assert (code, stderr) == (0, "")
-    assert "rtmo_n, 64 x 64 px" in stdout
+    assert "rtmo_n, 2.9 M parameters, 0.1 GFLOP, 64 x 64 px" in stdout
     assert (tmp_path / "new/speed.png").is_file()
     record = json.loads((tmp_path / "new/speed.json").read_text())
     plain, fused = record["cases"]

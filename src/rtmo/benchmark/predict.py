@@ -32,7 +32,7 @@ KEYS = frozenset(
 PRECISIONS = ("float32", "bfloat16")  # of which the machine's peak is measured
 
 SETTINGS = ("checkpoint", "image", "image_size", "score_thr", "nms_thr", "rounds", "device", "exported", "series_case")
-WIDTH = 120  # of tables, where the console is narrower or there is none
+WIDTH = 130  # of tables, where the console is narrower or there is none
 
 Rows = dict[str, list[Row]]
 
@@ -104,13 +104,14 @@ def main(cfg: dict[str, Any]) -> None:
             nms_thr=cfg["nms_thr"],
         )
         series, rates = measure(bench, cfg, Path(folder))
-    console, titles = Console(highlight=False), titles_of(cfg, series)
+    console, titles = Console(highlight=False), titles_of(cfg, bench, series)
     console.width = max(console.width, WIDTH)
     for name, rows in series.items():
         print_rows(console, titles[name], rows)
     console.print("peak: " + ", ".join(f"{rate:.0f} GFLOP/s in {precision}" for precision, rate in rates.items()))
     record = {
         **{name: [row.to_plain() for row in rows] for name, rows in series.items()},
+        "growth_by_people": growth(series.get("people", [])),
         "peak_gflop_per_second": rates,
         "settings": {name: cfg[name] for name in SETTINGS},
         "environment": environment(),
@@ -185,18 +186,19 @@ def score_request(cfg: Mapping[str, Any]) -> dict[str, Any] | None:
     return None if cfg["data"] is None else {"data": cfg["data"]["val"], "metric": cfg["metric"]}
 
 
-def titles_of(cfg: Mapping[str, Any], series: Rows) -> dict[str, str]:
+def titles_of(cfg: Mapping[str, Any], bench: Bench, series: Rows) -> dict[str, str]:
     """What each series is about."""
-    height, width = cfg["image_size"]
+    height, width = bench.image_size
+    parameters, gflop = parameters_and_gflop(bench.checkpoint, bench.image_size)
     name, case, size = Path(cfg["checkpoint"]).name, cfg["series_case"], f"{height} x {width} px"
     titles = {
-        "cases": f"{name}, {size}",
+        "cases": f"{name}, {parameters / 1e6:.1f} M parameters, {gflop:.1f} GFLOP, {size}",
         "sides": f"{name} by side of the square image in px, {case}",
         "people": f"{name} by people found, {size}, {case}",
         "models": f"random weights, {size}, {case}",
     }
     if (grown := growth(series.get("people", []))) is not None:
-        titles["people"] += f": {grown:+.1%}"
+        titles["people"] += f": network and decode {grown:+.1%}"
     return titles
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -13,6 +14,8 @@ from rtmo.benchmark.series import NETWORK_DECODE, PREDICTION, TOTAL, Row
 # Okabe and Ito's, told apart by people of any colour vision
 COLOURS = dict(zip(PARTS, ("#999999", "#e69f00", "#0072b2", "#d55e00", "#56b4e9"), strict=True))
 
+SIZE = ("params, M", "GFLOP")
+
 
 def growth(rows: Sequence[Row]) -> float | None:
     """By what share network and decoding take longer for the most people than for the fewest; None for fewer rows."""
@@ -21,22 +24,22 @@ def growth(rows: Sequence[Row]) -> float | None:
 
 
 def print_rows(console: Console, title: str, rows: Sequence[Row]) -> None:
-    """A row for each case: medians in ms, then what else is known."""
+    """A row for each case: medians in ms, then what else is known; the network's size only where rows differ in it."""
     columns: dict[str, Callable[[Row], str]] = {part: _median(part) for part in (*PARTS, PREDICTION)}
     columns |= {
         "95th": lambda row: f"{row.milliseconds[PREDICTION].p95_ms:.1f}",
         TOTAL: _median(TOTAL),
         "people": lambda row: _known(row.people, "d"),
         "MiB": lambda row: _known(row.memory_mib, ".0f"),
-        "params, M": lambda row: _known(None if row.parameters is None else row.parameters / 1e6, ".1f"),
-        "GFLOP": lambda row: _known(row.gflop, ".1f"),
+        SIZE[0]: lambda row: _known(None if row.parameters is None else row.parameters / 1e6, ".1f"),
+        SIZE[1]: lambda row: _known(row.gflop, ".1f"),
         "of peak": lambda row: _known(row.share_of_peak, ".0%"),
         "AP": lambda row: _known(row.ap, ".3f"),
     }
     measured = [row for row in rows if row.error is None]
     shown = {name: [cell(row) for row in measured] for name, cell in columns.items()}
-    shown = {name: cells for name, cells in shown.items() if any(cells)}
-    table = Table("ms", title=title)
+    shown = {name: cells for name, cells in shown.items() if any(cells) and (name not in SIZE or len(set(cells)) > 1)}
+    table = Table("ms", title=title, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for name in shown:
         table.add_column(name, justify="right")
     for row, *cells in zip(measured, *shown.values(), strict=True):
@@ -77,8 +80,10 @@ def _draw_bars(axes: Axes, rows: Sequence[Row]) -> None:
         widths = [row.milliseconds[part].median_ms / row.batch if part in row.milliseconds else 0.0 for row in rows]
         axes.barh(names, widths, left=starts, color=COLOURS[part], label=part)
         starts = [start + width for start, width in zip(starts, widths, strict=True)]
+    for name, end in zip(names, starts, strict=True):
+        axes.text(end, name, f" {end:.0f}", va="center")
     axes.invert_yaxis()
-    axes.set(xlabel="ms an image, median of each part", xlim=(0, 1.3 * max(starts)))  # the legend is beside the bars
+    axes.set(xlabel="ms an image, median of each part", xlim=(0, 1.45 * max(starts)))  # the legend is beside the bars
     axes.legend(loc="lower right", fontsize=8)
 
 
