@@ -39,7 +39,8 @@ def print_rows(console: Console, title: str, rows: Sequence[Row]) -> None:
     measured = [row for row in rows if row.error is None]
     shown = {name: [cell(row) for row in measured] for name, cell in columns.items()}
     shown = {name: cells for name, cells in shown.items() if any(cells) and (name not in SIZE or len(set(cells)) > 1)}
-    table = Table("ms", title=title, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column("ms", no_wrap=True)
     for name in shown:
         table.add_column(name, justify="right")
     for row, *cells in zip(measured, *shown.values(), strict=True):
