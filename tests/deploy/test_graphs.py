@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from networks import small_rtmo
+from networks import lively_rtmo
 
 from rtmo.deploy.graphs import graph_of
 from rtmo.models.fusing import for_inference
@@ -16,7 +16,7 @@ IMAGES[1] *= 0.2  # where the network finds other numbers of people
 
 @pytest.fixture(scope="module", params=["dcc", "regression"])
 def model(request):
-    return for_inference(small_rtmo(decoding=request.param))
+    return for_inference(lively_rtmo(decoding=request.param))
 
 
 def run(model, form: str, score_thr: float = 0.3) -> tuple[torch.Tensor, ...]:
@@ -78,7 +78,7 @@ def test_raw_gives_what_decode_reads(model) -> None:
 
 
 def test_half_precision_gives_float32() -> None:
-    model = for_inference(small_rtmo(), torch.float16)
+    model = for_inference(lively_rtmo(), torch.float16)
 
     for form in ("nms", "topk", "raw"):
         assert {output.dtype for output in run(model, form)} == {torch.float32}

@@ -34,7 +34,7 @@ def test_same_people_in_another_order_do_not_differ() -> None:
 
 def test_who_is_about_at_the_threshold_may_be_missing() -> None:
     compare([PEOPLE], [rows([0, 1])], 0.1, LIMITS).check(LIMITS)
-    with pytest.raises(InputError, match="unmatched 0.333 where 0 is allowed"):
+    with pytest.raises(InputError, match=r"unmatched 0.333 where 0 is allowed"):
         compare([PEOPLE], [rows([0, 2])], 0.1, LIMITS).check(LIMITS)
     with pytest.raises(InputError, match="unmatched"):
         compare([rows([0, 2])], [PEOPLE], 0.1, LIMITS).check(LIMITS)
@@ -47,7 +47,7 @@ def test_a_moved_joint_is_told_in_px() -> None:
 
     assert found.keypoints == pytest.approx(5)
     assert found.scores == pytest.approx(0.005, abs=1e-6)
-    with pytest.raises(InputError, match="keypoints 5 where 0.5 is allowed"):
+    with pytest.raises(InputError, match=r"keypoints 5 where 0.5 is allowed"):
         found.check(LIMITS)
     most = replace(LIMITS, quantile=0.5)
     compare([PEOPLE], [moved], 0.1, most).check(most)
