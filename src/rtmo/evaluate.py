@@ -142,7 +142,7 @@ def evaluate(cfg: Mapping[str, Any]) -> dict[str, float]:
     seconds = time.monotonic() - started
     results = {name: metric.results() for name, metric in metrics.items()}
     analysis = analyse(metrics["val"]) if has_people else None
-    if rank_zero_only.rank == 0:
+    if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
         images = sum(map(len, (source, *datamodule.more_val.values())))
         counts = {"images": images, "predictions": sum(map(len, results.values()))}
         speed = {"seconds": round(seconds, 1), "images_per_second": round(images / seconds, 2)}

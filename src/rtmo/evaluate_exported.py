@@ -1,6 +1,7 @@
 """Scores an exported file: ``python -m rtmo.evaluate checkpoint=model.onnx``, see ``evaluate``."""
 
 import functools
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from omegaconf import DictConfig
 from rtmo.data.datamodule import PoseDataModule
 from rtmo.errors import InputError
 from rtmo.evaluation.coco import CocoKeypointAP
+from rtmo.inference.exported import read_record
 from rtmo.inference.onnx_backend import OnnxRuntimeBackend
 from rtmo.inference.scoring import score_backend
 from rtmo.skeletons import KeypointSet, keypoint_set
@@ -21,6 +23,8 @@ OF_CHECKPOINTS = ("trainer", "callbacks", "logger", "flip_test")  # options that
 
 Scored = tuple[dict[str, CocoKeypointAP], dict[str, float]]  # metrics by prefix, and their figures
 Scorer = Callable[[PoseDataModule], Scored]
+
+log = logging.getLogger(__name__)
 
 
 def is_exported(checkpoint: str | Path) -> bool:
@@ -38,8 +42,7 @@ def take_from_export(cfg: DictConfig, overrides: Sequence[str]) -> None:
         key = override.lstrip("+~").partition("=")[0]
         if re.split("[.@]", key)[0] in OF_CHECKPOINTS:
             raise InputError(f"{key}: read only with checkpoints that torch runs; remove it to score {cfg.checkpoint}")
-    backend = OnnxRuntimeBackend(cfg.checkpoint)
-    record = backend.record
+    record = read_record(Path(cfg.checkpoint))
     if cfg.skeleton is not None and not keypoint_set(cfg.skeleton).equals_but_for_name(record.skeleton):
         raise InputError(f"skeleton={cfg.skeleton}: {cfg.checkpoint} finds the joints of {record.skeleton.name}")
     cfg.skeleton = record.skeleton.name
@@ -58,6 +61,7 @@ def of_export(cfg: Mapping[str, Any]) -> tuple[KeypointSet, Scorer]:
     """The joints of an exported file, and what scores it in ONNX Runtime."""
     options = {name: cfg[name] for name in ("image_size", "score_thr", "nms_thr")}
     backend = OnnxRuntimeBackend(cfg["checkpoint"], **options)
+    log.info("%s: %s", cfg["checkpoint"], backend.description)
     make_metric = functools.partial(build, cfg["metric"], "metric", backend.skeleton)
 
     def score(datamodule: PoseDataModule) -> Scored:

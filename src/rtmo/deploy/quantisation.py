@@ -5,7 +5,9 @@ output layers of the head, the encoder's attention, and everything behind the he
 classifier.
 """
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -30,7 +32,7 @@ def quantised(model: "onnx.ModelProto", images: Sequence[UInt8[np.ndarray, "H W 
     """
     onnx = import_runtime("onnx", "onnx")
     ort = import_runtime("onnxruntime.quantization", "onnx")
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, _quietly():
         target = Path(folder, "int8.onnx")
         ort.quantize_static(
             model,
@@ -62,6 +64,17 @@ def integer_nodes(model: "onnx.ModelProto") -> list[str]:
     return [node.name for node in nodes if maps.intersection(node.output) & leads_on]
 
 
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keeps advice from users, on preparing the model, that ``models.fusing`` has followed."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
 class _Calibration:
     """Images as the quantiser asks for them."""
 
@@ -69,5 +82,6 @@ class _Calibration:
         self._remaining = iter(images)
 
     def get_next(self) -> dict[str, Float32[np.ndarray, "1 3 H W"]] | None:
+        """The next image; None after the last."""
         image = next(self._remaining, None)
         return None if image is None else {INPUT: image.transpose(2, 0, 1)[None].astype(np.float32)}

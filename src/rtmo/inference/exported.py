@@ -96,6 +96,22 @@ class ExportRecord:
             raise InputError(f"{path}: its metadata {KEY!r} is damaged ({error}); export it again") from error
 
 
+def read_record(path: Path) -> ExportRecord:
+    """The record of a file, which no runtime need load for it.
+
+    Raises:
+        InputError: If the file is none of ``rtmo.export``, or onnx is not installed.
+    """
+    onnx = import_runtime("onnx", "onnx")
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except Exception as error:  # of protobuf, whose classes depend on how it is built
+        raise InputError(f"{path}: no ONNX model, damaged or cut short; get it again") from error
+    return ExportRecord.from_json({entry.key: entry.value for entry in model.metadata_props}.get(KEY), path)
+
+
 class ExportedModel:
     """What runtimes of exported files share: the record, thresholds, the input in memory, outputs as poses.
 

@@ -1,6 +1,5 @@
 """Exported files, run by ONNX Runtime."""
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,6 @@ from rtmo.errors import InputError
 from rtmo.inference.exported import INPUT, KEY, ExportedModel, ExportRecord, import_runtime
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "mps": "CoreMLExecutionProvider"}
-
-log = logging.getLogger(__name__)
 
 
 class OnnxRuntimeBackend(ExportedModel):
@@ -48,7 +45,6 @@ class OnnxRuntimeBackend(ExportedModel):
         super().__init__(record, path, image_size=image_size, score_thr=score_thr, nms_thr=nms_thr)
         provider = self.session.get_providers()[0].removesuffix("ExecutionProvider")
         self.description = f"ONNX Runtime {record.precision} on {provider}"
-        log.info("%s: form %s, %s", path.name, record.form, self.description)
 
     def network(self, images: UInt8[np.ndarray, "B H W 3"]) -> Any:
         """See ``Backend.network``."""

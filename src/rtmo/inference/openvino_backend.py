@@ -1,7 +1,6 @@
 """Exported files, run by OpenVINO, which is faster than ONNX Runtime on some CPUs and knows Intel's GPUs."""
 
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,6 @@ from rtmo.errors import InputError
 from rtmo.inference.exported import INPUT, KEY, ExportedModel, ExportRecord, import_runtime
 
 HINTS = {"auto": None, "float32": "f32", "bfloat16": "bf16", "float16": "f16"}
-KEEPS_PRECISION = "precise_0"  # OpenVINO's mark of operations that a precision hint must leave alone
-
-log = logging.getLogger(__name__)
 
 
 class OpenVinoBackend(ExportedModel):
@@ -24,7 +20,8 @@ class OpenVinoBackend(ExportedModel):
     Args:
         path: The file.
         device: ``auto``, ``cpu``, or a device that OpenVINO lists, such as ``gpu`` or ``gpu.1``.
-        precision: What the dense part is computed in; ``auto`` leaves it to OpenVINO.
+        precision: What the network is computed in; ``auto`` leaves it to OpenVINO, which keeps bins, softmax and
+            positions in float32 in any case.
         threads: None: as many as torch has.
         image_size: (height, width) in px; None: that of the export, as for the thresholds.
         score_thr: Not below that of a file of form nms.
@@ -61,34 +58,18 @@ class OpenVinoBackend(ExportedModel):
             settings["INFERENCE_NUM_THREADS"] = threads or torch.get_num_threads()
         try:
             model = core.read_model(path)
-            known = KEY in model.rt_info.get("framework", {})
-            text = model.get_rt_info(["framework", KEY]).astype(str) if known else None
+            place = ["framework", KEY]
+            text = model.get_rt_info(place).astype(str) if model.has_rt_info(place) else None
             record = ExportRecord.from_json(text, path)
             super().__init__(record, path, image_size=image_size, score_thr=score_thr, nms_thr=nms_thr)
-            for operation in after_network(model):
-                operation.get_rt_info()[KEEPS_PRECISION] = True
             self._compiled = core.compile_model(model, kind, settings)
         except RuntimeError as error:
             raise InputError(f"{path}: OpenVINO cannot load it ({str(error).splitlines()[0][:200]})") from error
-        used = self._compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
-        self.description = f"OpenVINO {record.precision} as {used} on {kind}"
-        log.info("%s: form %s, %s", path.name, record.form, self.description)
+        used = {hint: name for name, hint in HINTS.items()}
+        computed = used.get(self._compiled.get_property("INFERENCE_PRECISION_HINT").to_string())
+        self.description = f"OpenVINO {record.precision if record.precision == 'int8' else computed} on {kind}"
 
     def network(self, images: UInt8[np.ndarray, "B H W 3"]) -> Any:
         """See ``Backend.network``."""
         found = self._compiled({INPUT: self.as_input(images)}, share_inputs=True)
         return [found[output] for output in self._compiled.outputs]
-
-
-def after_network(model: Any) -> Iterator[Any]:
-    """The operations that turn what the network found into poses: those that no convolution follows."""
-    leads_to_convolution: set[str] = set()
-    for operation in reversed(model.get_ordered_ops()):
-        followers = [target.get_node() for output in operation.outputs() for target in output.get_target_inputs()]
-        if any(
-            "Convolution" in follower.get_type_name() or follower.get_friendly_name() in leads_to_convolution
-            for follower in followers
-        ):
-            leads_to_convolution.add(operation.get_friendly_name())
-        elif "Convolution" not in operation.get_type_name():
-            yield operation
