@@ -5,14 +5,12 @@ import platform
 import sys
 from pathlib import Path
 
-import onnx
 import pytest
 import torch
+from exported_files import save_exported
 from networks import SMALL, reference_state, save_reference, small_rtmo
-from onnx import TensorProto, helper
 
 from rtmo import info
-from rtmo.inference.exported import KEY, ExportRecord
 from rtmo.skeletons import CROWDPOSE14
 
 MODEL = {"_target_": "rtmo.models.rtmo.RTMO", **SMALL}
@@ -70,44 +68,21 @@ def test_weights_of_the_reference(call, tmp_path):
     assert stderr.startswith("error: config=true: theirs.pth has no config")
 
 
-def write_onnx(path: Path, record: ExportRecord | None) -> None:
-    """A model that only returns its input."""
-    shape = ["batch", 3, 64, None]
-    graph = helper.make_graph(
-        [helper.make_node("Identity", ["images"], ["found"])],
-        "graph",
-        [helper.make_tensor_value_info("images", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("found", TensorProto.FLOAT, shape)],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], producer_name="somebody")
-    if record is not None:
-        model.metadata_props.add(key=KEY, value=record.to_json())
-    onnx.save(model, path)
-
-
 def test_exported_files(call, tmp_path):
-    record = ExportRecord(
-        form="topk",
-        precision="int8",
-        skeleton=CROWDPOSE14,
-        image_size=(64, 96),
-        score_thr=0.1,
-        nms_thr=0.6,
-        source={"file": "best.ckpt", "config": {"data_name": "crowdpose"}},
-    )
-    write_onnx(tmp_path / "ours.onnx", record)
+    of_run = {"file": "best.ckpt", "config": {"data_name": "crowdpose"}}
+    save_exported(tmp_path / "ours.onnx", form="topk", precision="int8", source=of_run)
     code, stdout, stderr = call(info.main, "checkpoint=ours.onnx", "config=true")
     assert (code, stderr) == (0, "")
     facts = facts_in(stdout)
     assert facts["kind"] == "ONNX model of rtmo.export"
-    assert facts["inputs"] == "images float (batch, 3, 64, ?)"
-    assert (facts["opset"], facts["form"], facts["precision"]) == ("17", "topk", "int8")
+    assert facts["inputs"] == "images float (batch, 3, height, width)"
+    assert (facts["opset"], facts["form"], facts["precision"]) == ("18", "topk", "int8")
     assert (facts["image_size"], facts["score_thr"], facts["source"]) == ("(64, 96)", "0.1", "best.ckpt")
-    assert facts["skeleton"] == "crowdpose14, 14 joints"
+    assert (facts["skeleton"], facts["pairs"]) == ("pair, 2 joints", "left_end - right_end")
     assert stdout.endswith("\ndata_name: crowdpose\n")
-    write_onnx(tmp_path / "theirs.onnx", None)
+    save_exported(tmp_path / "theirs.onnx", metadata="")
     facts = facts_in(call(info.main, "checkpoint=theirs.onnx")[1])
-    assert (facts["kind"], facts["written by"]) == ("ONNX model of another program", "somebody")
+    assert (facts["kind"], facts["written by"]) == ("ONNX model of another program", "nobody says")
     assert "skeleton" not in facts
 
 
@@ -149,7 +124,7 @@ def test_what_cannot_be_told_is_said(call, tmp_path, options, message):
 
 
 def test_without_onnx_the_extra_is_named(call, tmp_path, monkeypatch):
-    write_onnx(tmp_path / "model.onnx", None)
+    save_exported(tmp_path / "model.onnx")
     monkeypatch.setitem(sys.modules, "onnx", None)
     code, _, stderr = call(info.main, "checkpoint=model.onnx")
     assert code == 2

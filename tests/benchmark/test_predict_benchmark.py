@@ -4,16 +4,18 @@ import json
 import sys
 
 import pytest
+from exported_files import save_exported
 from networks import SMALL, small_rtmo
 
 from rtmo.benchmark import predict
 from rtmo.benchmark.latency import Latency
 from rtmo.benchmark.predict_report import growth
 from rtmo.benchmark.prediction import PARTS, Prediction
-from rtmo.benchmark.series import Case, Row, arithmetic, measure_cases, measure_people
+from rtmo.benchmark.series import Case, Row, measure_cases, measure_people
 from rtmo.benchmark.worker import answered
 from rtmo.benchmark.workers import Worker, WorkerError
 from rtmo.benchmark.workload import image_file
+from rtmo.errors import InputError
 from rtmo.skeletons import COCO17
 from rtmo.weights.file import write_file
 
@@ -75,19 +77,20 @@ def test_a_prediction_finds_as_many_people_as_its_threshold_says(tmp_path, plain
         answer = prediction.run(batch=2, score_thr=cut["score_thr"])
         assert answer["people"] == cut["people"]
         assert answer["milliseconds"].keys() == set(PARTS)
+    drawn = {"num_images": 2, "seed": 0, "image_size": [64, 64]}
+    people = {"_target_": "rtmo.data.synthetic.source.SyntheticPeople", **drawn}
+    metric = {"_target_": "rtmo.evaluation.coco.CocoKeypointAP"}
+    assert 0 <= prediction.score(people, metric)["AP"] < 0.2  # of random weights
 
 
-@pytest.mark.parametrize(
-    ("description", "precision"),
-    [
-        ("torch compiled bfloat16 on cpu", "bfloat16"),
-        ("ONNX Runtime float32 on CPU", "float32"),
-        ("OpenVINO float32 as bf16 on CPU", "bfloat16"),
-        ("OpenVINO int8 as f32 on CPU", "int8"),
-    ],
-)
-def test_the_peak_is_that_of_the_arithmetic(description, precision):
-    assert arithmetic(description) == precision
+def test_a_prediction_of_an_exported_file(tmp_path):
+    file = save_exported(tmp_path / "pair.onnx")
+    prediction = Prediction(checkpoint=str(file), image=str(image_file(None, tmp_path)), backend="onnxruntime")
+    assert prediction.describe() == {"description": "ONNX Runtime float32 on CPU", "image_size": (64, 96)}
+    answer = prediction.run(batch=2)
+    assert (answer["people"], answer["milliseconds"].keys()) == (3, set(PARTS))  # who score above .3
+    with pytest.raises(InputError, match="people: an exported network has one threshold"):
+        prediction.cuts([1])
 
 
 def test_growth_is_that_of_network_and_decoding():

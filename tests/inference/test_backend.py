@@ -1,6 +1,7 @@
 """Which runtime a file is opened with."""
 
 import pytest
+from exported_files import save_exported
 
 from rtmo.errors import InputError
 from rtmo.inference.backend import open_backend
@@ -26,3 +27,10 @@ def test_files_and_options_that_do_not_go_together_are_refused(tmp_path, monkeyp
     with pytest.raises(InputError) as refused:
         open_backend(file, **options)
     assert str(refused.value).startswith(message)
+
+
+@pytest.mark.parametrize(("backend", "runtime"), [("auto", "ONNX Runtime"), ("openvino", "OpenVINO")])
+def test_exported_files_are_opened_by_their_runtimes(tmp_path, backend, runtime):
+    opened = open_backend(save_exported(tmp_path / "model.onnx"), backend=backend, device="cpu", score_thr=0.5)
+    assert opened.description.startswith(f"{runtime} ")
+    assert (opened.score_thr, opened.nms_thr) == (0.5, 0.65)

@@ -81,8 +81,8 @@ def _draw_bars(axes: Axes, rows: Sequence[Row]) -> None:
         widths = [row.milliseconds[part].median_ms / row.batch if part in row.milliseconds else 0.0 for row in rows]
         axes.barh(names, widths, left=starts, color=COLOURS[part], label=part)
         starts = [start + width for start, width in zip(starts, widths, strict=True)]
-    for name, end in zip(names, starts, strict=True):
-        axes.text(end, name, f" {end:.0f}", va="center")
+    for place, end in enumerate(starts):
+        axes.text(end, place, f" {end:.0f}", va="center")
     axes.invert_yaxis()
     axes.set(xlabel="ms an image, median of each part", xlim=(0, 1.45 * max(starts)))  # the legend is beside the bars
     axes.legend(loc="lower right", fontsize=8)

@@ -13,10 +13,6 @@ from rtmo.benchmark.workers import OURS, Worker, WorkerError
 PAUSE = 0.05  # s before a turn: threads of ONNX Runtime go on waiting for work, by spinning, for 20 to 40 ms
 PREDICTION, NETWORK_DECODE, TOTAL = "prediction", "network and decode", "total"
 SUMS = {NETWORK_DECODE: (NETWORK, DECODE), PREDICTION: (FIT, NETWORK, DECODE), TOTAL: PARTS}
-# The first that occurs: "OpenVINO float32 as bf16 on CPU" computes in bfloat16
-PRECISION_BY_WORD = {"int8": "int8", "bf16": "bfloat16", "bfloat16": "bfloat16", "f16": "float16", "float16": "float16"}
-PRECISION_BY_WORD |= {"float32": "float32"}
-
 Answers = list[dict[str, Any]]
 
 
@@ -128,7 +124,7 @@ def measure_cases(
     for name, case in cases.items():
         row = row_of(name, batch, said[name].get("description", ""), turns[name])
         row.memory_mib, row.ap, row.parameters, row.gflop = memory[name], scores[name], case.parameters, case.gflop
-        rate = rates.get(arithmetic(row.description))
+        rate = next((rates[word] for word in row.description.split() if word in rates), None)
         if row.error is None and case.gflop is not None and rate is not None:
             row.share_of_peak = case.gflop * batch / row.milliseconds[NETWORK].median_ms * 1000 / rate
         rows.append(row)
@@ -163,12 +159,6 @@ def row_of(name: str, batch: int, description: str, turn: Turn) -> Row:
     if turn.error is not None:
         return Row(name, batch, description, error=turn.error)
     return Row(name, batch, description, latencies(turn.answers), turn.answers[-1]["people"])
-
-
-def arithmetic(description: str) -> str:
-    """The precision that a runtime says it computes in; OpenVINO has short words for it."""
-    words = description.split()
-    return next((precision for word, precision in PRECISION_BY_WORD.items() if word in words), "unknown")
 
 
 def latencies(answers: Answers) -> dict[str, Latency]:
