@@ -41,7 +41,8 @@ def record_for(model, images: np.ndarray, form: str, precision: str = "float32",
 
 
 def save(path: Path, model, record: ExportRecord, images=(), limits: Limits = EXACT) -> Path:
-    make_file(path, model, record, candidates=CANDIDATES, images=images, calibration_images=images, limits=limits)
+    given = list(images)
+    make_file(path, model, record, candidates=CANDIDATES, images=given, calibration_images=given, limits=limits)
     return path
 
 
@@ -114,7 +115,7 @@ def test_every_size_on_photographs(size: str, form: str, shared_dir: Path, tmp_p
     square, wide = (np.stack([fit_image(image, s)[0] for image in photographs]) for s in ((256, 256), (384, 640)))
     model = enlivened(rtmo.load_model(size))
     record = record_for(model, square, form, passing=0.01)
-    file = save(tmp_path / "model.onnx", model, record, list(square))
+    file = save(tmp_path / "model.onnx", model, record, square)
     ready = for_inference(model)
     for batches in ([square[:1]], [np.tile(square, (3, 1, 1, 1))[:8]], [wide]):
         of_size = replace(record, image_size=batches[0].shape[1:3])
