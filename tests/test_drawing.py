@@ -229,3 +229,47 @@ def test_titles_too_long_for_their_bar_lose_their_beginning():
     np.testing.assert_array_equal(titles[0], titles[1])
     assert not np.array_equal(titles[0], titles[2])
     assert titles[0].shape == (130, 300, 3)
+
+
+def test_identities_colour_box_and_label_and_no_others():
+    poses = predicted(np.concatenate([POSITIONS * 0.3 + 20, POSITIONS * 0.3 + [20, 220]]), [0.9, 0.8])
+    plain, first, second = (
+        draw_predictions(blank(), poses, skeleton=CROSS, identities=identities) for identities in (None, [1, 2], [1, 3])
+    )
+    upper, lower = slice(0, 180), slice(200, 400)
+    np.testing.assert_array_equal(first[upper], second[upper])
+    assert not np.array_equal(first[lower], second[lower])
+    assert not np.array_equal(first[upper], plain[upper])
+    unknown = draw_predictions(blank(), poses, skeleton=CROSS, identities=[0, 0])
+    np.testing.assert_array_equal(unknown, plain)
+
+
+def test_identities_stay_with_their_people_when_others_are_left_out():
+    poses = predicted(np.concatenate([POSITIONS * 0.3 + 20, POSITIONS * 0.3 + [20, 220]]), [0.1, 0.8])
+    alone = predicted(POSITIONS * 0.3 + [20, 220], [0.8])
+    np.testing.assert_array_equal(
+        draw_predictions(blank(), poses, skeleton=CROSS, identities=[4, 2]),
+        draw_predictions(blank(), alone, skeleton=CROSS, identities=[2]),
+    )
+
+
+def test_boxes_may_be_left_out_and_lines_be_wider():
+    poses = predicted(POSITIONS, [0.9])
+    usual = changed(draw_predictions(blank(), poses, skeleton=CROSS))
+    corner = POSITIONS[0].min(0)  # of the box; no joint is there
+    assert usual[round(corner[1]) - 1 : round(corner[1]) + 2, 100].any()
+    bare = changed(draw_predictions(blank(), poses, skeleton=CROSS, boxes=False))
+    assert bare.sum() < usual.sum()
+    wide = changed(draw_predictions(blank(), poses, skeleton=CROSS, boxes=False, line_width=3))
+    assert wide.sum() > 1.5 * bare.sum()
+
+
+def test_boxes_that_overlap_are_blended_once():
+    """Two equal boxes look as one; neither is blended over the other's blend."""
+    corners = np.array([[40.0, 100, 360, 300]])
+    one, two = (
+        draw_poses(blank(), np.full((count, 5, 2), np.nan), skeleton=CROSS, bboxes=corners.repeat(count, axis=0))
+        for count in (1, 2)
+    )
+    np.testing.assert_array_equal(at(one, 40, 200), at(two, 40, 200))
+    assert GREY < at(one, 40, 200)[0] < 235  # faint

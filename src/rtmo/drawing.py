@@ -25,8 +25,8 @@ _IGNORED: Colour = (190, 60, 200)
 _OUTLINE: Colour = (25, 25, 25)  # around every mark, so that it shows on any background
 _PAPER: Colour = (32, 32, 32)  # behind titles and between pictures
 _INK: Colour = (235, 235, 235)
-# Okabe and Ito's colours that no side has: of boxes whose people have identities
-_IDENTITY_COLOURS: tuple[Colour, ...] = ((115, 158, 0), (66, 228, 240), (167, 121, 204), (178, 114, 0), (0, 94, 213))
+# Of boxes whose people have identities: hues of Okabe and Ito, and of Tol, that no side has, unlike in brightness too.
+_IDENTITY_COLOURS: tuple[Colour, ...] = ((115, 158, 0), (66, 228, 240), (119, 51, 170), (167, 121, 204))
 
 _SHIFT = 4  # binary digits after the point in coordinates given to OpenCV: marks sit where the joint is, not on pixels
 _FAR = 1e5  # px; joints further out are moved here, for OpenCV counts in 32 bits
@@ -291,7 +291,7 @@ def _draw_boxes(
 ) -> None:
     """Draws boxes in place: faint, for they must not compete with the skeletons; those with a colour less so."""
     thickness = max(1, round(0.0015 * max(canvas.shape[:2])))
-    usable = np.flatnonzero(np.isfinite(bboxes).all(axis=1))
+    usable = np.flatnonzero(np.isfinite(bboxes).all(axis=1)).tolist()
     bboxes = bboxes.clip(-_FAR, _FAR)
     edges = [
         (edge, 0.9 if colours[person] else 0.55)

@@ -115,7 +115,7 @@ def run(
 def check_values(cfg: Mapping[str, Any]) -> None:
     """Refuses values that no constructor would."""
     if type(cfg["media"]) not in (str, int):
-        raise InputError(f"source: expected a path, a pattern or the number of a camera, got {cfg['source']!r}")
+        raise InputError(f"source: expected a path, a pattern or the number of a camera, got {cfg['media']!r}")
     for name in ("overwrite", "compile", "draw", "boxes", "csv"):
         if not isinstance(cfg[name], bool):
             raise InputError(f"{name}: expected true or false, got {cfg[name]!r}")

@@ -11,7 +11,7 @@ from coco_files import write_coco
 from hydra.errors import ConfigCompositionException
 from networks import reference_state, save_reference, small_rtmo
 
-from rtmo import convert, evaluate, train
+from rtmo import convert, evaluate, predict, train
 from rtmo.config import conf_dir
 from rtmo.data_commands import convert as data_convert
 from rtmo.data_commands import get as data_get
@@ -171,6 +171,7 @@ def test_help_is_a_page_with_the_current_values(call):
         (report.main, "latency   False"),
         (data_get.main, "keep_archives   False"),
         (data_shard.main, "output=shards/coco"),
+        (predict.main, "score_thr     0.3"),
     ):
         code, page, _ = call(entry, "--help")
         assert code == 0

@@ -8,7 +8,7 @@ import pytest
 import torch
 from own_data import write_yolo_pose
 
-from rtmo import config
+from rtmo import config, predict
 from rtmo.benchmark.__main__ import COMMANDS as BENCHMARK_COMMANDS
 from rtmo.data.__main__ import COMMANDS as DATA_COMMANDS
 from rtmo.figures.__main__ import COMMANDS as FIGURE_COMMANDS
@@ -62,6 +62,12 @@ def test_training_commands_compose(command: str, tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize("command", commands("evaluate"))
 def test_evaluation_commands_compose(command: str) -> None:
     config.compose("evaluate", [*shlex.split(command), OUTPUT_DIR])
+
+
+@pytest.mark.parametrize("command", commands("predict"))
+def test_prediction_commands_compose(command: str) -> None:
+    cfg = config.compose("predict", predict.overrides(shlex.split(command)))
+    config.validate(cfg, "predict", predict.KEYS)
 
 
 @pytest.mark.parametrize("command", commands("report"))

@@ -45,7 +45,7 @@ def test_entry_points_run_from_an_installed_wheel(wheel, tmp_path):
 
     found = output(sys.executable, "-c", "import rtmo.config; print(rtmo.config.conf_dir())")
     assert Path(found.strip()) == site / "rtmo" / "conf"
-    for entry in ("train", "evaluate", "report"):
+    for entry in ("train", "evaluate", "predict", "report"):
         page = output(str(site / "bin" / f"rtmo-{entry}"), "--help")
         assert f"python -m rtmo.{entry}" in page
         assert output(sys.executable, "-m", f"rtmo.{entry}", "--help") == page

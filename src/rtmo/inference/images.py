@@ -10,9 +10,9 @@ from rtmo.data.image_file import read_image
 from rtmo.errors import InputError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".gif", ".avif")
-_JPEGS = ("JPEG", "MPO")  # the latter of stereo cameras and telephones: several JPEGs in a file
+_JPEGS = ("JPEG", "MPO")  # the latter of stereo cameras and telephones: JPEGs one after another
 # Named, for Pillow knows formats that run programs (EPS) or ask the network.
-_FORMATS = (*_JPEGS, "PNG", "BMP", "WEBP", "TIFF", "PPM", "GIF", "AVIF")
+_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM", "GIF", "AVIF")
 
 
 def read_any(path: str | Path) -> UInt8[np.ndarray, "H W 3"]:

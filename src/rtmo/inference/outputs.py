@@ -2,6 +2,8 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from rtmo.drawing import draw_predictions, write_image
@@ -22,7 +24,7 @@ class Outputs:
     """Writes the predictions of frames that come in order.
 
     Args:
-        folder: Made when there is something to write.
+        folder: Made if it is missing.
         sources: All that frames will come from.
         skeleton: Of the poses.
         draw: Whether images and videos are drawn.
@@ -56,9 +58,18 @@ class Outputs:
             raise InputError("smooth: is for the tracked people of a video; remove it, or give a video and track=true")
         self.folder, self.skeleton, self.track, self.smooth = folder, skeleton, track, smooth
         self._files = drawn_files(folder, sources) if draw else {}
-        self._style = {"boxes": boxes, "keypoint_thr": keypoint_thr, "line_width": line_width}
+        self._drawn = partial(
+            draw_predictions,
+            skeleton=skeleton,
+            score_thr=0,
+            keypoint_thr=keypoint_thr,
+            boxes=boxes,
+            line_width=line_width,
+        )
         self._number = image_numbering(sources)
-        self._records = [ResultsFile(folder / RESULTS), *([TableFile(folder / TABLE, skeleton)] if csv else [])]
+        self._records: list[ResultsFile | TableFile] = [ResultsFile(folder / RESULTS)]
+        if csv:
+            self._records.append(TableFile(folder / TABLE, skeleton))
         self._sequence: str | None = None
         self._tracker: PoseTracker | None = None
         self._smoother: OneEuroSmoother | None = None
@@ -86,11 +97,13 @@ class Outputs:
             record.close()
 
     def discard(self) -> None:
-        """Removes what is not complete."""
+        """Removes what is not complete, and the folder if nothing is left in it."""
         if self._video is not None:
             self._video.discard()
         for record in self._records:
             record.discard()
+        with suppress(OSError):
+            self.folder.rmdir()
 
     def _enter(self, frame: Frame) -> None:
         """Starts tracking and the drawn video anew where a video begins, or the images of another folder."""
@@ -120,9 +133,7 @@ class Outputs:
             self._video = None
 
     def _draw(self, frame: Frame, poses: Poses, identities: Sequence[int] | None) -> None:
-        drawn = draw_predictions(
-            frame.image, poses, skeleton=self.skeleton, score_thr=0, identities=identities, **self._style
-        )
+        drawn = self._drawn(frame.image, poses, identities=identities)
         if self._video is None:
             write_image(self._files[frame.source], drawn)
         else:

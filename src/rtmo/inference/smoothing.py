@@ -48,7 +48,7 @@ class OneEuroSmoother:
         ValueError: If ``fps`` or ``min_cutoff`` is not positive.
     """
 
-    def __init__(self, fps: float, *, min_cutoff: float = 1.0, beta: float = 3.0, max_unseen: float = 0.5) -> None:
+    def __init__(self, fps: float, *, min_cutoff: float = 1.0, beta: float = 5.0, max_unseen: float = 0.5) -> None:
         if not (fps > 0 and min_cutoff > 0):
             raise ValueError(f"fps and min_cutoff must be positive, got {fps} and {min_cutoff}")
         self.fps, self.min_cutoff, self.beta, self.max_unseen = fps, min_cutoff, beta, max_unseen

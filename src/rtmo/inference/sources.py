@@ -126,7 +126,7 @@ def _read_video(source: Source, faults: Faults, max_frames: int | None) -> Itera
     if missing := reader.missing_seconds:
         faults.add(
             source.name,
-            f"{source.place}: cut short, the last {missing:.1f} of {reader.info.num_frames / reader.info.fps:.1f} s "
+            f"{source.place}: cut short, the last {missing:.1f} of {reader.info.seconds:.1f} s "
             "cannot be read; what comes before is done",
         )
     elif source.kind == "camera":

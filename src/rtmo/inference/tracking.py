@@ -77,9 +77,9 @@ class PoseTracker:
         min_oks: float = 0.2,
         sure_score: float = 0.5,
         max_unseen: float = 1.0,
-        max_overlap: float = 0.7,
-        coasting: float = 0.3,
-        growth: float = 1.0,
+        max_overlap: float = 0.5,
+        coasting: float = 0.5,
+        growth: float = 2.0,
     ) -> None:
         if not fps > 0:
             raise ValueError(f"fps must be positive, got {fps}")
@@ -147,7 +147,9 @@ class PoseTracker:
 
     def _is_among(self, person: _Person, others: list[_Person]) -> bool:
         """Whether somebody is one of others once more."""
-        return bool(others) and self._pairwise_oks([person], others, np.ones(len(others))).max() >= self.max_overlap
+        if not others:
+            return False
+        return bool(self._pairwise_oks([person], others, np.ones(len(others))).max() >= self.max_overlap)
 
     def _pairwise_oks(
         self, people: list[_Person], others: list[_Person], size: Float[np.ndarray, " T"]

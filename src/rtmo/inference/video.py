@@ -34,6 +34,11 @@ class VideoInfo:
     fps: float
     num_frames: int | None
 
+    @property
+    def seconds(self) -> float:
+        """Length, as the header says; 0 where it does not."""
+        return (self.num_frames or 0) / self.fps
+
 
 class VideoReader:
     """Iterates over (number, frame) of a video; frames are BGR and turned as the file's header says.
@@ -82,11 +87,8 @@ class VideoReader:
 
         Counted in time, for the number of frames is an estimate in files whose frames come at no fixed rate.
         """
-        if self.info.num_frames is None:
-            return 0.0
-        length = self.info.num_frames / self.info.fps
-        missing = length - self._seconds_read
-        return missing if missing > max(0.5, 0.02 * length) else 0.0
+        missing = self.info.seconds - self._seconds_read
+        return missing if missing > max(0.5, 0.02 * self.info.seconds) else 0.0
 
     def _patience(self, number: int) -> int:
         """How many failures in a row may be broken frames and not the end."""
@@ -109,7 +111,7 @@ class VideoWriter:
         self.path = path
         self._part = path.with_name(f"{path.stem}.part{path.suffix}")
         path.parent.mkdir(parents=True, exist_ok=True)
-        codec = cv2.VideoWriter_fourcc(*"mp4v")  # the one for .mp4 in OpenCV's own wheels; H.264 is not in them
+        codec = cv2.VideoWriter.fourcc(*"mp4v")  # the one for .mp4 in OpenCV's own wheels; H.264 is not in them
         self._writer = cv2.VideoWriter(str(self._part), codec, fps, image_size[::-1])
         if not self._writer.isOpened():
             raise InputError(
