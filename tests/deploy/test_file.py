@@ -20,7 +20,7 @@ from rtmo.inference.openvino_backend import OpenVinoBackend
 from rtmo.models.fusing import for_inference
 from rtmo.skeletons import COCO17
 
-pytestmark = pytest.mark.slow  # half a minute for each file
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unchecked_shapes")]  # half a minute for each file
 
 EXACT = Limits(unmatched=0, keypoints=0.5, scores=1e-3)
 CANDIDATES = 40

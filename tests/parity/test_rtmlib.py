@@ -20,6 +20,7 @@ SIZE = (160, 192)
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unchecked_shapes")
 @pytest.mark.parametrize("form", ["nms", "topk"])
 def test_gives_our_poses(form: str, tmp_path: Path) -> None:
     rtmlib = pytest.importorskip("rtmlib")
