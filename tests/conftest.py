@@ -30,6 +30,14 @@ def shared_dir() -> Path:
     return folder
 
 
+@pytest.fixture
+def unchecked_shapes():
+    """Lets functions be called with symbols for sizes, as export does, which are no numbers to the type checker."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
 @pytest.fixture(autouse=True)
 def process_as_before():
     """After every test, undoes what Hydra does to the whole process: it sets up logging, and remembers the config."""

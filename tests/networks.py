@@ -34,10 +34,14 @@ def small_rtmo(skeleton: KeypointSet = COCO17, seed: int = 0, **overrides: Any) 
 
 
 def lively_rtmo(skeleton: KeypointSet = COCO17, seed: int = 0, **overrides: Any) -> RTMO:
-    """A network of that size whose outputs depend on the image: its norms know the statistics of its activations."""
+    """A network of that size whose outputs depend on the image."""
     torch.manual_seed(seed)
-    model = RTMO(num_keypoints=skeleton.num_keypoints, **{**SMALL, **overrides})
-    for module in model.modules():
+    return enlivened(RTMO(num_keypoints=skeleton.num_keypoints, **{**SMALL, **overrides}))
+
+
+def enlivened(model: RTMO) -> RTMO:
+    """A fresh network made to see differences: its norms get the statistics of its activations, scores spread."""
+    for module in model.train().modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 1.0
     with torch.no_grad():

@@ -99,13 +99,13 @@ def poses_by_torch(model: RTMO, batches: Sequence[Batch], score_thr: float, nms_
 
 def poses_by_file(path: Path, record: ExportRecord, model: RTMO, batches: Sequence[Batch]) -> list[Poses]:
     """The same by an exported file, in ONNX Runtime on the CPU; of form raw, the network decodes its outputs."""
-    run = raw_decoder(path, record, model) if record.form == "raw" else whole_decoder(path)
+    run = raw_decoder(path, record, model) if record.form == "raw" else whole_decoder(path, record)
     return [poses for images in batches for poses in run(images)]
 
 
-def whole_decoder(path: Path) -> Callable[[Batch], list[Poses]]:
+def whole_decoder(path: Path, record: ExportRecord) -> Callable[[Batch], list[Poses]]:
     """What makes poses of images by a file of form nms or topk."""
-    backend = OnnxRuntimeBackend(path, device="cpu")
+    backend = OnnxRuntimeBackend(path, device="cpu", image_size=record.image_size)
     return lambda images: backend.decode(backend.network(images))
 
 
