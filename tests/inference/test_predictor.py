@@ -99,3 +99,13 @@ def test_half_precision_finds_the_same_people(weights, image):
     outputs = backend.network(images)
     assert outputs.pose_vectors.dtype == torch.bfloat16
     assert backend.decode(outputs)[0].keypoints.isfinite().all()
+
+
+@pytest.mark.slow  # a C++ compiler is at work
+def test_a_compiled_network_finds_the_same_people(weights, predictor, image):
+    compiled = rtmo.Predictor(weights, **OPTIONS, compile=True)
+    assert compiled.backend.description == "torch compiled float32 on cpu"
+    expected = predictor(image)
+    poses = compiled(image)
+    assert len(poses) == len(expected) > 3
+    torch.testing.assert_close(poses.keypoints, expected.keypoints, rtol=0, atol=0.05)
