@@ -102,6 +102,7 @@ def test_half_precision_finds_the_same_people(weights, image):
 
 
 @pytest.mark.slow  # a C++ compiler is at work
+@pytest.mark.filterwarnings("ignore:.*script_method.*:DeprecationWarning")  # of what torch's compiler imports
 def test_a_compiled_network_finds_the_same_people(weights, predictor, image):
     compiled = rtmo.Predictor(weights, **OPTIONS, compile=True)
     assert compiled.backend.description == "torch compiled float32 on cpu"
