@@ -3,11 +3,19 @@
 import logging
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import jaxtyping
 import pytest
 from hydra.core.hydra_config import HydraConfig
+
+with suppress(
+    ImportError
+):  # OpenVINO's; when Hydra sets up logging, its handler would close what pytest has for stderr
+    from absl.logging import get_absl_handler
+
+    get_absl_handler().python_handler.setStream(sys.__stderr__)
 
 jaxtyping.install_import_hook("rtmo", "typechecker.check").__enter__()  # stays on for the whole run
 

@@ -26,7 +26,7 @@ _OUTLINE: Colour = (25, 25, 25)  # around every mark, so that it shows on any ba
 _PAPER: Colour = (32, 32, 32)  # behind titles and between pictures
 _INK: Colour = (235, 235, 235)
 # Of boxes whose people have identities: hues of Okabe and Ito, and of Tol, that no side has, unlike in brightness too.
-_IDENTITY_COLOURS: tuple[Colour, ...] = ((115, 158, 0), (66, 228, 240), (119, 51, 170), (167, 121, 204))
+_IDENTITY_COLOURS: tuple[Colour, ...] = ((115, 158, 0), (66, 228, 240), (119, 51, 170), (215, 185, 240))
 
 _SHIFT = 4  # binary digits after the point in coordinates given to OpenCV: marks sit where the joint is, not on pixels
 _FAR = 1e5  # px; joints further out are moved here, for OpenCV counts in 32 bits

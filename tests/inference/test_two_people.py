@@ -46,7 +46,7 @@ def found(keypoints, who, noise):
 
 
 def identities(labeled, unseen, step):
-    """By person, the identities he was given; ``unseen`` has by person the frames in which he is not found."""
+    """By person, the identities given; ``unseen`` has by person the frames in which they are not found."""
     noise, tracker = np.random.default_rng(0), PoseTracker(COCO17, fps=FPS / step)
     given = {name: set() for name in NAMES}
     for frame in range(0, 100, step):

@@ -53,7 +53,7 @@ class PoseTracker:
     that they can continue a track but not begin one. These two rounds are those of ByteTrack (arXiv:2110.06864), with
     OKS in place of the overlap of boxes. Joints count by their scores.
 
-    The longer somebody is unseen, the larger is the place where he is looked for, and the less it counts to lie in it.
+    The longer somebody is unseen, the larger is the place to look for them, and the less it counts to lie in it.
 
     Args:
         skeleton: Of the poses.
@@ -61,12 +61,12 @@ class PoseTracker:
         min_oks: Least OKS of a pose with what is expected of a person, 0..1.
         sure_score: Least score of a pose that is sure, 0..1.
         max_unseen: For how long somebody unseen is remembered, s.
-        max_overlap: A pose with this OKS with another one of its frame, 0..1, is the same person again.
+        max_overlap: A pose with this OKS, 0..1, with somebody of its frame who has an identity is that person again.
         coasting: Time constant with which the speed of people unseen dies down, s.
-        growth: By how much of a person's size the place grows where he is looked for, 1/s.
+        growth: By how much of a person's size the place to look for them grows, 1/s.
 
     Raises:
-        ValueError: If ``fps`` is not positive.
+        ValueError: If ``fps`` or ``coasting`` is not positive.
     """
 
     def __init__(
@@ -81,8 +81,8 @@ class PoseTracker:
         coasting: float = 0.5,
         growth: float = 2.0,
     ) -> None:
-        if not fps > 0:
-            raise ValueError(f"fps must be positive, got {fps}")
+        if not (fps > 0 and coasting > 0):
+            raise ValueError(f"fps and coasting must be positive, got {fps} and {coasting}")
         self.fps, self.max_unseen, self.coasting, self.growth = fps, max_unseen, coasting, growth
         self.min_oks, self.sure_score, self.max_overlap = min_oks, sure_score, max_overlap
         self._oks_sigmas = np.asarray(skeleton.oks_sigmas)
