@@ -40,15 +40,24 @@ def lively_rtmo(skeleton: KeypointSet = COCO17, seed: int = 0, **overrides: Any)
 
 
 def enlivened(model: RTMO) -> RTMO:
-    """A fresh network made to see differences: its norms get the statistics of its activations, scores spread."""
+    """A fresh network made to see differences.
+
+    Its norms get the statistics of its activations, and scores and boxes spread about as those of a trained one.
+    """
     for module in model.train().modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 1.0
+    images = torch.rand(4, 3, 128, 160) * 255
     with torch.no_grad():
-        model(torch.rand(4, 3, 128, 160) * 255)
-        for conv in model.head.cls_out:
-            conv.weight.mul_(20)
-    return model.eval()
+        model(images)
+        outputs = model.eval()(images)
+        for layers, values, spread in (
+            (model.head.cls_out, outputs.cls_logits, 1),
+            (model.head.bbox_out, outputs.bbox_offsets, 0.05),  # other images give many times that
+        ):
+            for conv in layers:
+                conv.weight.mul_(spread / values.std())
+    return model
 
 
 def reference_state(model: RTMO, skeleton: KeypointSet = COCO17) -> dict[str, Tensor]:
