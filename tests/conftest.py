@@ -3,11 +3,19 @@
 import logging
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import jaxtyping
 import pytest
 from hydra.core.hydra_config import HydraConfig
+
+with suppress(
+    ImportError
+):  # OpenVINO's; when Hydra sets up logging, its handler would close what pytest has for stderr
+    from absl.logging import get_absl_handler
+
+    get_absl_handler().python_handler.setStream(sys.__stderr__)
 
 jaxtyping.install_import_hook("rtmo", "typechecker.check").__enter__()  # stays on for the whole run
 
@@ -20,6 +28,14 @@ def shared_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no shared folder at {folder}; set RTMO_SHARED_DIR to test against it")
     return folder
+
+
+@pytest.fixture
+def unchecked_shapes():
+    """Lets functions be called with symbols for sizes, as export does, which are no numbers to the type checker."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(autouse=True)

@@ -33,6 +33,33 @@ def small_rtmo(skeleton: KeypointSet = COCO17, seed: int = 0, **overrides: Any) 
     return model.eval()
 
 
+def lively_rtmo(skeleton: KeypointSet = COCO17, seed: int = 0, **overrides: Any) -> RTMO:
+    """A network of that size whose outputs depend on the image."""
+    torch.manual_seed(seed)
+    return enlivened(RTMO(num_keypoints=skeleton.num_keypoints, **{**SMALL, **overrides}))
+
+
+def enlivened(model: RTMO) -> RTMO:
+    """A fresh network made to see differences.
+
+    Its norms get the statistics of its activations, and scores and boxes spread about as those of a trained one.
+    """
+    for module in model.train().modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0
+    images = torch.rand(4, 3, 128, 160) * 255
+    with torch.no_grad():
+        model(images)
+        outputs = model.eval()(images)
+        for layers, values, spread in (
+            (model.head.cls_out, outputs.cls_logits, 1),
+            (model.head.bbox_out, outputs.bbox_offsets, 0.05),  # other images give many times that
+        ):
+            for conv in layers:
+                conv.weight.mul_(spread / values.std())
+    return model
+
+
 def reference_state(model: RTMO, skeleton: KeypointSet = COCO17) -> dict[str, Tensor]:
     """Its weights under the reference's names, with the constants that the reference stores."""
     return to_reference(model.state_dict(), reference_constants(model, skeleton.oks_sigmas))

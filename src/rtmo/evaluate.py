@@ -1,4 +1,4 @@
-"""Scores a checkpoint: ``python -m rtmo.evaluate checkpoint=...``; ``--help`` lists what can be set.
+"""Scores a checkpoint or exported file: ``python -m rtmo.evaluate checkpoint=...``; ``--help`` lists what can be set.
 
 With ``results=... annotations=...`` it scores a file of predictions, see ``evaluate_results``.
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
@@ -19,10 +20,11 @@ from rtmo.console_tables import print_errors, print_scores
 from rtmo.data.coco_json import write_json
 from rtmo.data.datamodule import PoseDataModule
 from rtmo.errors import InputError
+from rtmo.evaluate_exported import Scored, Scorer, is_exported, of_export, take_from_export
 from rtmo.evaluate_results import evaluate_results
 from rtmo.evaluation.analysis import analyse
 from rtmo.phases import Phases
-from rtmo.skeletons import COCO17, CROWDPOSE14, keypoint_set
+from rtmo.skeletons import COCO17, CROWDPOSE14, KeypointSet, keypoint_set
 from rtmo.targets import build
 from rtmo.train import build_module, build_trainer
 from rtmo.weights.checkpoint import Checkpoint, find, read_checkpoint
@@ -55,7 +57,8 @@ def prepare(cfg: DictConfig) -> None:
                 "checkpoint: has no value; give checkpoint=..., a file or a published model, or "
                 "results=... annotations=... to score a file of predictions"
             )
-        take_from_checkpoint(cfg, overrides)
+        fill_in = take_from_export if is_exported(cfg.checkpoint) else take_from_checkpoint
+        fill_in(cfg, overrides)
         return
     if cfg.checkpoint is not None:
         raise InputError(
@@ -98,7 +101,7 @@ def main(cfg: dict[str, Any]) -> float:
 
 
 def evaluate(cfg: Mapping[str, Any]) -> dict[str, float]:
-    """Scores a checkpoint on the validation images of a data set.
+    """Scores a checkpoint or exported file on the validation images of a data set.
 
     Writes ``results.json`` (COCO's result format), ``summary.json`` and ``analysis.json`` into the run's folder. The
     first has the name that COCO's server asks for if ``submission`` names one to test-dev. Of each further data set
@@ -114,9 +117,7 @@ def evaluate(cfg: Mapping[str, Any]) -> dict[str, float]:
         InputError: If checkpoint or data cannot be used.
     """
     check_values(cfg)
-    checkpoint = read_checkpoint(find(cfg["checkpoint"]))
-    trained = trained_with(checkpoint)
-    skeleton = checkpoint.skeleton or keypoint_set(cfg["skeleton"])
+    skeleton, score = of_export(cfg) if is_exported(cfg["checkpoint"]) else of_checkpoint(cfg)
     has_people = not cfg["data"]["val"].get("images_only")
     if cfg["submission"] is not None and (has_people or skeleton.joints != COCO17.joints):
         raise InputError(
@@ -136,25 +137,38 @@ def evaluate(cfg: Mapping[str, Any]) -> dict[str, float]:
         phases=Phases(),
         augment={"main": {}, "light": {}},
     )
-    own = {name: cfg[name] for name in ("score_thr", "nms_thr", "flip_test")}
-    parts = {**trained, "module": {**trained["module"], **own}, "metric": cfg["metric"]}
-    module = build_module(parts, skeleton)
-    report = load_weights(module.model, checkpoint)
-    if report.is_partial:
-        log.warning("%s: %s", checkpoint.path, report)
-    trainer = build_trainer(cfg, skeleton)
     started = time.monotonic()
-    trainer.validate(module, datamodule=datamodule, verbose=False)
+    metrics, scores = score(datamodule)
     seconds = time.monotonic() - started
-    results = {name: metric.results() for name, metric in module.metrics.items()}
-    analysis = analyse(module.metrics["val"]) if has_people else None
-    scores = {name.removeprefix("val/"): float(value) for name, value in trainer.callback_metrics.items()}
-    if trainer.is_global_zero:
+    results = {name: metric.results() for name, metric in metrics.items()}
+    analysis = analyse(metrics["val"]) if has_people else None
+    if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
         images = sum(map(len, (source, *datamodule.more_val.values())))
         counts = {"images": images, "predictions": sum(map(len, results.values()))}
         speed = {"seconds": round(seconds, 1), "images_per_second": round(images / seconds, 2)}
         write_scores(cfg, source.name, results, analysis, {**counts, "metrics": scores, **speed})
     return scores
+
+
+def of_checkpoint(cfg: Mapping[str, Any]) -> tuple[KeypointSet, Scorer]:
+    """The joints of a checkpoint, and what scores it with Lightning."""
+    checkpoint = read_checkpoint(find(cfg["checkpoint"]))
+    trained = trained_with(checkpoint)
+    skeleton = checkpoint.skeleton or keypoint_set(cfg["skeleton"])
+    own = {name: cfg[name] for name in ("score_thr", "nms_thr", "flip_test")}
+    parts = {**trained, "module": {**trained["module"], **own}, "metric": cfg["metric"]}
+
+    def score(datamodule: PoseDataModule) -> Scored:
+        module = build_module(parts, skeleton)
+        report = load_weights(module.model, checkpoint)
+        if report.is_partial:
+            log.warning("%s: %s", checkpoint.path, report)
+        trainer = build_trainer(cfg, skeleton)
+        trainer.validate(module, datamodule=datamodule, verbose=False)
+        scores = {name.removeprefix("val/"): float(value) for name, value in trainer.callback_metrics.items()}
+        return module.metrics, scores
+
+    return skeleton, score
 
 
 def check_values(cfg: Mapping[str, Any]) -> None:

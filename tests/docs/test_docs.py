@@ -64,6 +64,11 @@ def test_evaluation_commands_compose(command: str) -> None:
     config.compose("evaluate", [*shlex.split(command), OUTPUT_DIR])
 
 
+@pytest.mark.parametrize("command", commands("info"))
+def test_info_commands_compose(command: str) -> None:
+    config.compose("info", shlex.split(command))
+
+
 @pytest.mark.parametrize("command", commands("predict"))
 def test_prediction_commands_compose(command: str) -> None:
     cfg = config.compose("predict", predict.overrides(shlex.split(command)))

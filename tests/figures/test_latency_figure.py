@@ -1,17 +1,14 @@
-"""python -m rtmo.figures latency: cuts of exact numbers, and the command."""
+"""python -m rtmo.figures latency: the image, and the command."""
 
 import json
 
 import numpy as np
 import pytest
-from networks import small_rtmo
 
 from rtmo.data.synthetic.source import SyntheticPeople
 from rtmo.errors import InputError
 from rtmo.figures import latency
-from rtmo.figures.latency import find_cuts, mosaic
-from rtmo.figures.network import Network
-from rtmo.skeletons import COCO17
+from rtmo.figures.latency import mosaic
 
 SOURCE = SyntheticPeople(num_images=3, image_size=(32, 32), seed=0)
 
@@ -22,26 +19,6 @@ def test_images_stand_side_by_side_and_repeat():
     for number, tile in enumerate(tiles):
         np.testing.assert_array_equal(tile, SOURCE.load(number % 3).pixels)
     assert (image[64:] == 114).all()
-
-
-def test_exactly_as_many_people_come_out(network):
-    images = mosaic(SOURCE, (64, 64), tiles=2)
-    cuts = find_cuts(network, images, [1, 3, 19])
-    outputs = network.model(images)
-    for cut, count in zip(cuts, (1, 3, 19), strict=True):
-        (poses,) = network.model.decode(outputs, cut.score_thr, network.nms_thr)
-        assert len(poses) == cut.people == cut.candidates == count  # an nms_thr of 1 lets all candidates through
-
-
-def test_suppressed_candidates_are_counted():
-    strict = Network(small_rtmo(seed=3), COCO17, image_size=(64, 64), nms_thr=0.0)
-    (cut,) = find_cuts(strict, mosaic(SOURCE, (64, 64), tiles=2), [2])
-    assert cut.candidates > cut.people == 2
-
-
-def test_more_people_than_there_are_is_an_error(network):
-    with pytest.raises(InputError, match="people=20: the network finds at most 19 in the image; raise image_size"):
-        find_cuts(network, mosaic(SOURCE, (64, 64), tiles=1), [20])
 
 
 def test_command_writes_figure_and_numbers(checkpoint, call, tmp_path):

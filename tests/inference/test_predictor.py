@@ -1,5 +1,8 @@
 """``rtmo.Predictor`` on images of every form."""
 
+import subprocess
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -119,3 +122,25 @@ def test_half_precision_finds_the_same_people(weights, image):
     outputs = backend.network(images)
     assert outputs.pose_vectors.dtype == torch.bfloat16
     assert backend.decode(outputs)[0].keypoints.isfinite().all()
+
+
+COMPILED = """
+import sys
+import numpy as np
+import rtmo
+file, weights = sys.argv[1:]
+predictor = rtmo.Predictor(weights, image_size=[64, 96], score_thr=0.2, device="cpu", compile=True)
+assert predictor.backend.description == "torch compiled float32 on cpu"
+np.save(file, predictor(np.load(file)).keypoints)
+"""
+
+
+@pytest.mark.slow  # a C++ compiler is at work
+def test_a_compiled_network_finds_the_same_people(weights, predictor, image, tmp_path):
+    """In a process of its own: shapes are checked in this one, which cannot be compiled."""
+    file = tmp_path / "image.npy"
+    np.save(file, image)
+    subprocess.run([sys.executable, "-c", COMPILED, file, weights], check=True)
+    found = torch.from_numpy(np.load(file))
+    assert len(found) > 3
+    torch.testing.assert_close(found, predictor(image).keypoints, rtol=0, atol=0.05)

@@ -50,6 +50,16 @@ def test_paper_figures(tmp_path: Path) -> None:
     assert shown["came_out"] == [1, 2, 5, 10, 15, 20]
 
 
+@pytest.mark.slow
+def test_deploy(tmp_path: Path) -> None:
+    half_as_long = {"trainer.max_epochs=300": "trainer.max_epochs=150"}
+    shown = run("deploy.ipynb", "people_found", "difference", folder=tmp_path, changes=half_as_long)
+
+    ours, plain = shown["people_found"]
+    assert ours == plain > 0
+    assert shown["difference"] < 0.5
+
+
 @pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.name)
 def test_committed_outputs_are_of_one_clean_run(path: Path) -> None:
     """GitHub shows what is stored: all cells in order, no error, no warning, no path of a machine, not too large."""

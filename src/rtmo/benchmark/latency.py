@@ -1,6 +1,6 @@
 """Latency of several calls on a machine that does other things too."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -14,32 +14,40 @@ class Latency:
     median_ms: float
     p95_ms: float
 
+    @classmethod
+    def of(cls, milliseconds: Sequence[float]) -> "Latency":
+        """That of some calls."""
+        return cls(median_ms=float(np.median(milliseconds)), p95_ms=float(np.percentile(milliseconds, 95)))
 
-def interleaved(calls: Mapping[str, Callable[[], object]], *, rounds: int, warmup: int = 2) -> dict[str, Latency]:
-    """Latency of each call by name.
 
-    Calls take turns, so that whatever else the machine does disturbs all alike; every second round goes through them
+def in_turns(names: Iterable[str], *, rounds: int, warmup: int = 2) -> Iterator[tuple[str, bool]]:
+    """Whose turn it is, and whether the turn counts.
+
+    All take turns, so that whatever else the machine does disturbs all alike; every second round goes through them
     backwards, so that none always follows the same other.
 
     Args:
-        rounds: Timed turns of every call.
-        warmup: Turns before them that do not count.
+        rounds: Turns of each that count.
+        warmup: Turns before them that do not.
 
     Raises:
         ValueError: Fewer than one round.
     """
     if rounds < 1:
         raise ValueError(f"expected at least one round, got {rounds}")
-    names = list(calls)
-    milliseconds: dict[str, list[float]] = {name: [] for name in names}
+    forwards = list(names)
     for turn in range(-warmup, rounds):
-        for name in names if turn % 2 == 0 else names[::-1]:
-            start = perf_counter()
-            calls[name]()
-            elapsed = perf_counter() - start
-            if turn >= 0:
-                milliseconds[name].append(1000 * elapsed)
-    return {
-        name: Latency(median_ms=float(np.median(times)), p95_ms=float(np.percentile(times, 95)))
-        for name, times in milliseconds.items()
-    }
+        for name in forwards if turn % 2 == 0 else forwards[::-1]:
+            yield name, turn >= 0
+
+
+def interleaved(calls: Mapping[str, Callable[[], object]], *, rounds: int, warmup: int = 2) -> dict[str, Latency]:
+    """Latency of each call by name, all in this process and ``in_turns``."""
+    milliseconds: dict[str, list[float]] = {name: [] for name in calls}
+    for name, counts in in_turns(calls, rounds=rounds, warmup=warmup):
+        start = perf_counter()
+        calls[name]()
+        elapsed = perf_counter() - start
+        if counts:
+            milliseconds[name].append(1000 * elapsed)
+    return {name: Latency.of(times) for name, times in milliseconds.items()}

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from rtmo import config
 from rtmo.benchmark.latency import Latency, interleaved
+from rtmo.benchmark.people import Cut, find_cuts
 from rtmo.data.coco_json import write_json
 from rtmo.data.letterbox import fitted
 from rtmo.data.source import PoseSource
@@ -29,21 +30,6 @@ from rtmo.training.callbacks.run_record import environment
 from rtmo.types import HeadOutputs
 
 KEYS = SHARED_KEYS | {"nms_thr", "people", "rounds", "tiles"}
-
-
-@dataclass(frozen=True)
-class Cut:
-    """A score threshold at which a certain number of people come out.
-
-    Attributes:
-        people: Found after NMS.
-        score_thr: Half way between the score of the last of them and of the next.
-        candidates: Grid points above the threshold, before NMS.
-    """
-
-    people: int
-    score_thr: float
-    candidates: int
 
 
 @dataclass(frozen=True)
@@ -66,7 +52,9 @@ def main(cfg: dict[str, Any]) -> None:
     network.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     source = val_source(cfg, network.skeleton)
     images = mosaic(source, network.image_size, cfg["tiles"]).to(cfg["device"])
-    cuts = find_cuts(network, images, sorted(set(counts)))
+    with torch.no_grad():
+        outputs = network.model(images)
+    cuts = find_cuts(network.model, outputs, sorted(set(counts)), network.nms_thr)
     alone, measured = measure(network, images, cuts, rounds=cfg["rounds"])
     for suffix in ("png", "svg"):
         print(write_figure(draw_latency(alone, measured), folder / f"latency.{suffix}"))
@@ -103,33 +91,6 @@ def mosaic(source: PoseSource, image_size: tuple[int, int], tiles: int) -> torch
         canvas[row * height : (row + 1) * height, column * width : (column + 1) * width] = tile
     images = torch.from_numpy(canvas).permute(2, 0, 1)[None].float()
     return images.contiguous(memory_format=torch.channels_last)
-
-
-@torch.no_grad()
-def find_cuts(network: Network, images: torch.Tensor, counts: Sequence[int]) -> list[Cut]:
-    """Thresholds at which exactly so many people come out of an image.
-
-    Greedy suppression decides on a box by better ones alone, so the people above a threshold are the first of those
-    above a lower one.
-
-    Raises:
-        InputError: If fewer come out at any threshold.
-    """
-    outputs = network.model(images)
-    ranked = network.model.find_people(outputs, 0.0, network.nms_thr).scores
-    cuts = []
-    for count in counts:
-        if len(ranked) <= count:
-            raise InputError(
-                f"people={count}: the network finds at most {len(ranked) - 1} in the image; raise image_size"
-            )
-        threshold = float((ranked[count - 1] + ranked[count]) / 2)
-        candidates = network.model.find_people(outputs, threshold, nms_thr=1.0)  # which suppresses none
-        cuts.append(Cut(count, threshold, len(candidates.scores)))
-        came_out = len(network.model.decode(outputs, threshold, network.nms_thr)[0])
-        if came_out != count:
-            raise InputError(f"people={count}: {came_out} come out, as scores tie; leave this number out")
-    return cuts
 
 
 @torch.inference_mode()

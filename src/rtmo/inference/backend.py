@@ -11,6 +11,7 @@ from rtmo.errors import InputError
 from rtmo.skeletons import KeypointSet
 from rtmo.types import Poses
 
+EXPORTED = ".onnx"  # suffix of exported files
 BACKENDS = ("auto", "torch", "onnxruntime", "openvino")
 
 
@@ -69,19 +70,30 @@ def open_backend(
     Raises:
         InputError: If the file cannot be used, or an option does not go with it.
     """
-    from rtmo.inference.torch_backend import TorchBackend  # noqa: PLC0415
-
     if backend not in BACKENDS:
         raise InputError(f"backend={backend}: unknown; choose one of {', '.join(BACKENDS)}")
     for field, value in (("score_thr", score_thr), ("nms_thr", nms_thr)):
         if not 0 <= value <= 1:
             raise InputError(f"{field}={value}: expected a number from 0 to 1")
-    return TorchBackend(
-        name_or_path,
-        device=device,
-        precision=precision,
-        compile=compile,
-        image_size=image_size,
-        score_thr=score_thr,
-        nms_thr=nms_thr,
-    )
+    shared: dict[str, Any] = {"device": device, "image_size": image_size, "score_thr": score_thr, "nms_thr": nms_thr}
+    exported = Path(name_or_path).suffix == EXPORTED
+    if backend == "auto":
+        backend = "onnxruntime" if exported else "torch"
+    if exported != (backend != "torch"):
+        kind = "an exported file" if exported else "weights"
+        raise InputError(f"backend={backend}: does not run {kind}; leave backend out, or give the other kind of file")
+    if exported and compile:
+        raise InputError("compile=true: of weights that torch runs; leave it out for an exported file")
+    if backend == "torch":
+        from rtmo.inference.torch_backend import TorchBackend  # noqa: PLC0415
+
+        return TorchBackend(name_or_path, precision=precision, compile=compile, **shared)
+    if backend == "openvino":
+        from rtmo.inference.openvino_backend import OpenVinoBackend  # noqa: PLC0415
+
+        return OpenVinoBackend(name_or_path, precision=precision, **shared)
+    if precision != "auto":
+        raise InputError(f"precision={precision}: ONNX Runtime runs a file in that of its export; leave precision out")
+    from rtmo.inference.onnx_backend import OnnxRuntimeBackend  # noqa: PLC0415
+
+    return OnnxRuntimeBackend(name_or_path, **shared)

@@ -1,6 +1,6 @@
 """Checkpoints and published weights, run by torch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from rtmo.data.transforms import check_image_size
 from rtmo.errors import InputError
 from rtmo.models.fusing import for_inference
+from rtmo.models.rtmo import RTMO
 from rtmo.skeletons import KeypointSet
 from rtmo.types import HeadOutputs, Poses
 from rtmo.weights.checkpoint import Checkpoint, find, read_checkpoint
@@ -56,15 +57,13 @@ class TorchBackend:
         self.model = for_inference(model, self.dtype).to(self.device)
         compiled = "compiled " if compile else ""
         self.description = f"torch {compiled}{precision} on {self.device}"
-        mode = "reduce-overhead" if self.device.type == "cuda" else None  # CUDA graphs
-        self._forward = torch.compile(self.model, mode=mode) if compile else self.model
+        self._forward = compiled_network(self.model) if compile else self.model
         self._images = torch.empty(0)
 
     @torch.inference_mode()
     def network(self, images: UInt8[np.ndarray, "B H W 3"]) -> HeadOutputs:
         """See ``Backend.network``."""
-        outputs: HeadOutputs = self._forward(self._on_device(images))
-        return outputs
+        return self._forward(self._on_device(images))
 
     @torch.no_grad()  # not inference_mode: callers may change poses in place
     def decode(self, outputs: Any) -> list[Poses]:
@@ -79,6 +78,13 @@ class TorchBackend:
                 received, dtype=self.dtype, device=self.device, memory_format=torch.channels_last
             )
         return self._images.copy_(received)
+
+
+def compiled_network(model: RTMO) -> Callable[[Tensor], HeadOutputs]:
+    """The network compiled: with CUDA graphs on CUDA, elsewhere with its weights as constants, laid out once."""
+    if next(model.parameters()).device.type == "cuda":
+        return torch.compile(model, mode="reduce-overhead")
+    return torch.compile(model, options={"freezing": True})
 
 
 def choose_device(device: str) -> torch.device:

@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import platform
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +18,10 @@ from lightning.pytorch.utilities import rank_zero_only
 from rtmo.skeletons import KeypointSet
 from rtmo.weights.file import RECORD
 
-PACKAGES = ("rtmo", "torch", "lightning", "torchmetrics", "hydra-core", "albumentations", "numpy", "pycocotools")
+PACKAGES = (
+    *("rtmo", "torch", "lightning", "torchmetrics", "hydra-core", "albumentations", "numpy", "pycocotools"),
+    *("onnx", "onnxruntime", "openvino"),  # of extras
+)
 
 
 class RunRecord(Callback):
@@ -52,11 +56,21 @@ def environment() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
+        "cpu": cpu_name(),
         "packages": {package: version(package) for package in PACKAGES},
         "threads": torch.get_num_threads(),
         "accelerators": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
         "commit": git_commit(),
     }
+
+
+def cpu_name() -> str:
+    """What the processor is called."""
+    try:
+        found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:  # not Linux
+        found = None
+    return found[1] if found else platform.processor() or platform.machine()
 
 
 def version(package: str) -> str | None:

@@ -1,0 +1,106 @@
+"""Predictions of the reference, timed. Runs in its own environment; latency.py starts it.
+
+It answers requests as rtmo.benchmark.workers describes them. Pipeline, network and post-processing are those that the
+published RTMO-s is tested with, which the package contains.
+"""
+
+import itertools
+import json
+import logging
+import os
+import resource
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import stand_ins  # noqa: F401 # isort: skip  (mmpose imports these names)
+import mmpose.datasets
+import mmpose.models
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import init_default_scope
+from mmengine.runner import load_checkpoint
+from mmpose.registry import MODELS, TRANSFORMS
+
+CONFIG = "body_2d_keypoint/rtmo/coco/rtmo-s_8xb32-600e_coco-640x640.py"
+
+
+class Reference:
+    """The published RTMO-s with the weights of a file.
+
+    Args:
+        checkpoint: Under the reference's names.
+        image: A file.
+        score_thr: People scored below are not reported.
+    """
+
+    def __init__(self, checkpoint: str, image: str, score_thr: float) -> None:
+        config = Config.fromfile(Path(mmpose.__file__).parent / ".mim" / "configs" / CONFIG)
+        config.model.backbone.init_cfg = None  # else a download
+        config.model.test_cfg.score_thr = score_thr
+        self.model = MODELS.build(config.model).eval()
+        load_checkpoint(self.model, checkpoint, map_location="cpu", strict=True, logger="silent")
+        self.read, *self.fit = (TRANSFORMS.build(step) for step in config.val_pipeline)
+        self.image = image
+        self.network_ms = 0.0
+        self.model.extract_feat = self.timed(self.model.extract_feat)
+        self.model.head.forward = self.timed(self.model.head.forward)
+
+    def timed(self, part_of_network: Callable[..., Any]) -> Callable[..., Any]:
+        """The same, its time added to that of the network."""
+
+        def call(*arguments: Any) -> Any:
+            start = time.perf_counter()
+            result = part_of_network(*arguments)
+            self.network_ms += 1000 * (time.perf_counter() - start)
+            return result
+
+        return call
+
+    @torch.no_grad()
+    def run(self, batch: int) -> dict[str, Any]:
+        """Milliseconds by part, and how many people were found in each image."""
+        self.network_ms = 0.0
+        moments = [time.perf_counter()]
+        images = [self.read({"img_path": self.image, "img_id": 0, "id": 0}) for _ in range(batch)]
+        moments.append(time.perf_counter())
+        for step in self.fit:
+            images = [step(image) for image in images]
+        data = self.model.data_preprocessor(pseudo_collate(images), training=False)
+        moments.append(time.perf_counter())
+        samples = self.model(**data, mode="predict")
+        moments.append(time.perf_counter())
+        read, fit, predict = (1000 * (end - start) for start, end in itertools.pairwise(moments))
+        times = {"read": read, "pre-process": fit, "network": self.network_ms, "decode": predict - self.network_ms}
+        return {"milliseconds": times, "people": len(samples[0].pred_instances)}
+
+
+def main() -> None:
+    """Answers requests until there are no more."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print is no answer
+    warnings.simplefilter("ignore")
+    logging.disable(logging.INFO)
+    init_default_scope("mmpose")
+    reference = None
+    for line in sys.stdin:
+        request = json.loads(line)
+        do = request.pop("do")
+        if do == "prepare":
+            reference = Reference(**request)
+            answer = {"description": f"mmpose {mmpose.__version__}, torch float32 on cpu"}
+        elif do == "memory":
+            answer = {"mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10}
+        elif do == "score":
+            answer = {"AP": None}  # docs/numerics.md tells how near its poses are to ours
+        else:
+            answer = reference.run(**request)
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""Tables and the picture of a benchmark of prediction."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from rtmo.benchmark.prediction import DECODE, NETWORK, PARTS
+from rtmo.benchmark.series import NETWORK_DECODE, PREDICTION, TOTAL, Row
+
+# Okabe and Ito's, told apart by people of any colour vision
+COLOURS = dict(zip(PARTS, ("#999999", "#e69f00", "#0072b2", "#d55e00", "#56b4e9"), strict=True))
+
+SIZE = ("params, M", "GFLOP")
+
+
+def growth(rows: Sequence[Row]) -> float | None:
+    """By what share network and decoding take longer for the most people than for the fewest; None for fewer rows."""
+    medians = [row.milliseconds[NETWORK_DECODE].median_ms for row in rows if row.error is None]
+    return medians[-1] / medians[0] - 1 if len(medians) > 1 else None
+
+
+def print_rows(console: Console, title: str, rows: Sequence[Row]) -> None:
+    """A row for each case: medians in ms, then what else is known; the network's size only where rows differ in it."""
+    columns: dict[str, Callable[[Row], str]] = {part: _median(part) for part in (*PARTS, PREDICTION)}
+    columns |= {
+        "95th": lambda row: f"{row.milliseconds[PREDICTION].p95_ms:.1f}",
+        TOTAL: _median(TOTAL),
+        "people": lambda row: _known(row.people, "d"),
+        "MiB": lambda row: _known(row.memory_mib, ".0f"),
+        SIZE[0]: lambda row: _known(None if row.parameters is None else row.parameters / 1e6, ".1f"),
+        SIZE[1]: lambda row: _known(row.gflop, ".1f"),
+        "of peak": lambda row: _known(row.share_of_peak, ".0%"),
+        "AP": lambda row: _known(row.ap, ".3f"),
+    }
+    measured = [row for row in rows if row.error is None]
+    shown = {name: [cell(row) for row in measured] for name, cell in columns.items()}
+    shown = {name: cells for name, cells in shown.items() if any(cells) and (name not in SIZE or len(set(cells)) > 1)}
+    table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column("ms", no_wrap=True)
+    for name in shown:
+        table.add_column(name, justify="right")
+    for row, *cells in zip(measured, *shown.values(), strict=True):
+        table.add_row(label(row), *cells)
+    console.print(table)
+    for row in rows:
+        if row.error is not None:
+            console.print(f"{label(row)}: not measured: {row.error}", markup=False)
+
+
+def label(row: Row) -> str:
+    """Name of a row, and its batch if it is more than an image."""
+    return row.name if row.batch == 1 else f"{row.name}, batch {row.batch}"
+
+
+def draw(series: Mapping[str, Sequence[Row]], titles: Mapping[str, str]) -> Figure:
+    """A panel for each series: bars of parts for cases and models, curves over image size and people."""
+    shown = {name: [row for row in rows if row.error is None] for name, rows in series.items()}
+    shown = {name: rows for name, rows in shown.items() if rows}
+    panels = {"cases": _draw_bars, "models": _draw_bars, "sides": _draw_curve, "people": _draw_curve}
+    columns = min(2, max(1, len(shown)))
+    lines = -(-len(shown) // columns)
+    figure = Figure(figsize=(6.5 * columns, 4.2 * max(1, lines)), layout="constrained")
+    grid = figure.subplots(max(1, lines), columns, squeeze=False).ravel()
+    for axes, (name, rows) in zip(grid, shown.items(), strict=False):
+        panels[name](axes, rows)
+        axes.set_title(titles[name], fontsize=11)
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in grid[len(shown) :]:
+        axes.remove()
+    return figure
+
+
+def _draw_bars(axes: Axes, rows: Sequence[Row]) -> None:
+    """Medians of the parts side by side for an image, the first row at the top."""
+    names, starts = [label(row) for row in rows], [0.0] * len(rows)
+    for part in PARTS:
+        widths = [row.milliseconds[part].median_ms / row.batch if part in row.milliseconds else 0.0 for row in rows]
+        axes.barh(names, widths, left=starts, color=COLOURS[part], label=part)
+        starts = [start + width for start, width in zip(starts, widths, strict=True)]
+    for place, end in enumerate(starts):
+        axes.text(end, place, f" {end:.0f}", va="center")
+    axes.invert_yaxis()
+    axes.set(xlabel="ms an image, median of each part", xlim=(0, 1.45 * max(starts)))  # the legend is beside the bars
+    axes.legend(loc="lower right", fontsize=8)
+
+
+def _draw_curve(axes: Axes, rows: Sequence[Row]) -> None:
+    """Medians, and bands up to the 95th percentile, over the number that rows are named by."""
+    places = [int(row.name) for row in rows]
+    for part, colour in ((NETWORK_DECODE, COLOURS[NETWORK]), (DECODE, COLOURS[DECODE])):
+        medians = [row.milliseconds[part].median_ms for row in rows]
+        highest = [row.milliseconds[part].p95_ms for row in rows]
+        axes.plot(places, medians, "o-", color=colour, label=f"{part}, median")
+        axes.fill_between(places, medians, highest, color=colour, alpha=0.2, linewidth=0, label="to 95th percentile")
+    axes.set(ylabel="ms", ylim=(0, None), xticks=places)
+    axes.legend(loc="center right", fontsize=8)
+
+
+def _median(part: str) -> Callable[[Row], str]:
+    return lambda row: f"{row.milliseconds[part].median_ms:.1f}" if part in row.milliseconds else ""
+
+
+def _known(value: float | None, form: str) -> str:
+    return "" if value is None else f"{value:{form}}"

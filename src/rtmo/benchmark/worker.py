@@ -1,0 +1,57 @@
+"""A worker process that predicts when asked to: ``python -m rtmo.benchmark.worker``; ``workers`` has the protocol."""
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import psutil
+
+from rtmo.benchmark.prediction import MatrixProduct, Prediction
+from rtmo.errors import InputError
+
+KINDS = {"prediction": Prediction, "product": MatrixProduct}
+
+
+def main() -> None:
+    """Answers requests until there are no more."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what libraries print is no answer
+    for answer in answered(sys.stdin):
+        print(answer, file=answers, flush=True)
+
+
+def answered(requests: Iterable[str]) -> Iterator[str]:
+    """The answer to each request, both a line."""
+    case: Prediction | MatrixProduct | None = None
+    for line in requests:
+        request = json.loads(line)
+        do = request.pop("do")
+        try:
+            if do == "prepare":
+                case = KINDS[request.pop("kind")](**request)
+                answer = case.describe()
+            else:
+                answer = peak_memory() if do == "memory" else getattr(case, do)(**request)
+        except InputError as error:
+            answer = {"error": str(error)}
+        except Exception as error:  # reported as the result of this case; others go on
+            traceback.print_exc()
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        yield json.dumps(answer)
+
+
+def peak_memory() -> dict[str, Any]:
+    """The most main memory that this process has held, loading and compiling included."""
+    if sys.platform == "win32":
+        return {"mib": psutil.Process().memory_info().peak_wset / 2**20}
+    import resource  # noqa: PLC0415, there is none on Windows
+
+    unit = 1 if sys.platform == "darwin" else 2**10
+    return {"mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20}
+
+
+if __name__ == "__main__":
+    main()

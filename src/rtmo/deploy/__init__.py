@@ -1,0 +1,1 @@
+"""Networks leave torch: ONNX files in three forms and precisions."""

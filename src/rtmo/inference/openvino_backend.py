@@ -1,0 +1,75 @@
+"""Exported files, run by OpenVINO, which is faster than ONNX Runtime on some CPUs and knows Intel's GPUs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from rtmo.errors import InputError
+from rtmo.inference.exported import INPUT, KEY, ExportedModel, ExportRecord, import_runtime
+
+HINTS = {"auto": None, "float32": "f32", "bfloat16": "bf16", "float16": "f16"}
+
+
+class OpenVinoBackend(ExportedModel):
+    """Runs a file of ``rtmo.export``; see ``Backend``.
+
+    Args:
+        path: The file.
+        device: ``auto``, ``cpu``, or a device that OpenVINO lists, such as ``gpu`` or ``gpu.1``.
+        precision: What the network is computed in; ``auto`` leaves it to OpenVINO, which keeps bins, softmax and
+            positions in float32 in any case.
+        threads: None: as many as torch has.
+        image_size: (height, width) in px; None: that of the export, as for the thresholds.
+        score_thr: Not below that of a file of form nms.
+        nms_thr: Fixed in a file of form nms.
+
+    Raises:
+        InputError: If openvino is not installed, it cannot run the file there, or an option contradicts the file.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        threads: int | None = None,
+        image_size: Sequence[int] | None = None,
+        score_thr: float | None = None,
+        nms_thr: float | None = None,
+    ) -> None:
+        path = Path(path)
+        core = import_runtime("openvino", "openvino").Core()
+        kind = "CPU" if device == "auto" else device.upper()
+        if kind not in core.available_devices:
+            raise InputError(f"device={device}: OpenVINO has {', '.join(core.available_devices)} here; say device=cpu")
+        if precision not in HINTS:
+            raise InputError(f"precision={precision}: unknown; choose one of {', '.join(HINTS)}")
+        if not path.is_file():
+            raise InputError(f"{path}: no such file")
+        settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+        if HINTS[precision] is not None:
+            settings["INFERENCE_PRECISION_HINT"] = HINTS[precision]
+        if kind == "CPU":
+            settings["INFERENCE_NUM_THREADS"] = threads or torch.get_num_threads()
+        try:
+            model = core.read_model(path)
+            place = ["framework", KEY]
+            text = model.get_rt_info(place).astype(str) if model.has_rt_info(place) else None
+            record = ExportRecord.from_json(text, path)
+            super().__init__(record, path, image_size=image_size, score_thr=score_thr, nms_thr=nms_thr)
+            self._compiled = core.compile_model(model, kind, settings)
+        except RuntimeError as error:
+            raise InputError(f"{path}: OpenVINO cannot load it ({str(error).splitlines()[0][:200]})") from error
+        used = {hint: name for name, hint in HINTS.items()}
+        computed = used.get(self._compiled.get_property("INFERENCE_PRECISION_HINT").to_string())
+        self.description = f"OpenVINO {record.precision if record.precision == 'int8' else computed} on {kind}"
+
+    def network(self, images: UInt8[np.ndarray, "B H W 3"]) -> Any:
+        """See ``Backend.network``."""
+        found = self._compiled({INPUT: self.as_input(images)}, share_inputs=True)
+        return [found[output] for output in self._compiled.outputs]
