@@ -2,13 +2,14 @@
 
 import json
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
 from exported_files import save_exported
 from networks import SMALL, small_rtmo
 
-from rtmo.benchmark import predict
+from rtmo.benchmark import predict, series
 from rtmo.benchmark.latency import Latency
 from rtmo.benchmark.predict_report import growth
 from rtmo.benchmark.prediction import PARTS, Prediction
@@ -121,6 +122,26 @@ def test_answers_of_our_worker_when_something_goes_wrong(capsys):
     assert product["gflop"] > 1
 
 
+def test_tables_numbers_and_picture_of_all_series(call, tmp_path, monkeypatch):
+    times = {**dict.fromkeys(PARTS, 2.0), "product": 10.0}
+    said = {"prepare": {"description": "x float32", "gflop": 1.0}, "run": {"milliseconds": times, "people": 2}}
+    cuts = {"cuts": [{"people": count, "score_thr": 1 / count} for count in (2, 4)]}
+    command = program(**said, memory={"mib": 7.0}, cuts=cuts)
+    monkeypatch.setattr(predict, "Case", partial(Case, command=command))
+    monkeypatch.setattr(series, "PAUSE", 0)
+    counts = ["image_size=[64,64]", "rounds=1", "batch_sizes=[1,2]", "sides=[32,64]", "people=[2,4]", "models=[rtmo_n]"]
+    code, stdout, stderr = call(predict.main, "checkpoint=rtmo_n", *counts, "output=new/speed.json")
+    assert (code, stderr) == (0, "")
+    assert "rtmo_n by people found, 64 x 64 px, fused: network and decode +0.0%" in stdout
+    assert "peak: 100 GFLOP/s in float32" in stdout
+    assert (tmp_path / "new/speed.png").is_file()
+    record = json.loads((tmp_path / "new/speed.json").read_text())
+    assert [(row["name"], row["batch"]) for row in record["cases"]][::5] == [("plain", 1), ("plain", 2)]
+    names = {name: [row["name"] for row in record[name]] for name in ("sides", "people", "models")}
+    assert names == {"sides": ["32", "64"], "people": ["2", "4"], "models": ["rtmo_n"]}
+
+
+@pytest.mark.slow
 def test_it_measures_and_writes(call, tmp_path, monkeypatch):
     monkeypatch.setattr(predict, "PRECISIONS", ())  # fewer processes
     alone = [f"cases.{name}=null" for name in ("compiled", "bfloat16", "bfloat16_compiled")]
