@@ -122,6 +122,8 @@ def main(cfg: dict[str, Any]) -> None:
     write_json(output, record, label=f"output={output}", indent=2)
     draw(series, titles).savefig(output.with_suffix(".png"), dpi=120)
     console.print(f"written to {output} and {output.with_suffix('.png')}")
+    if all(row.error is not None for rows in series.values() for row in rows):
+        raise InputError(f"nothing could be measured; the reasons are above and in {output}")
 
 
 def check_values(cfg: Mapping[str, Any]) -> None:
