@@ -149,6 +149,7 @@ def run(turns: Mapping[str, Turn], rounds: int) -> None:
     for name, counts in in_turns(turns, rounds=rounds):
         turn = turns[name]
         sleep(PAUSE)
+        turn.ask("run", **turn.request)  # wakes threads, and fills the caches that others have had since
         answer = turn.ask("run", **turn.request)
         if counts and answer:
             turn.answers.append(answer)
