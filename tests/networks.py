@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rtmo.models.rtmo import RTMO
 from rtmo.skeletons import COCO17, KeypointSet
@@ -34,22 +34,25 @@ def small_rtmo(skeleton: KeypointSet = COCO17, seed: int = 0, **overrides: Any) 
 
 
 def lively_rtmo(skeleton: KeypointSet = COCO17, seed: int = 0, **overrides: Any) -> RTMO:
-    """A network of that size whose outputs depend on the image."""
+    """A network of that size whose outputs depend on the image, as those of ``small_rtmo`` hardly do."""
     torch.manual_seed(seed)
-    return enlivened(RTMO(num_keypoints=skeleton.num_keypoints, **{**SMALL, **overrides}))
+    model = RTMO(num_keypoints=skeleton.num_keypoints, **{**SMALL, **overrides})
+    return enlivened(model, torch.rand(4, 3, 128, 160) * 255)
 
 
-def enlivened(model: RTMO) -> RTMO:
-    """A fresh network made to see differences.
+def enlivened(model: RTMO, images: Tensor) -> RTMO:
+    """A fresh network made to see differences between images like these.
 
-    Its norms get the statistics of its activations, and scores and boxes spread about as those of a trained one.
+    Its norms get the statistics of its activations and some weights and biases of their own, and its scores and boxes
+    spread about as those of a trained one.
     """
-    for module in model.train().modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.momentum = 1.0
-    images = torch.rand(4, 3, 128, 160) * 255
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d)]
+    for norm in norms:
+        nn.init.uniform_(norm.weight, 0.7, 1.4)
+        nn.init.normal_(norm.bias, std=0.2)
+        norm.momentum = 1.0
     with torch.no_grad():
-        model(images)
+        model.train()(images)
         outputs = model.eval()(images)
         for layers, values, spread in (
             (model.head.cls_out, outputs.cls_logits, 1),
@@ -57,7 +60,9 @@ def enlivened(model: RTMO) -> RTMO:
         ):
             for conv in layers:
                 conv.weight.mul_(spread / values.std())
-    return model
+        if model.dcc is not None:  # whose norm the forward path does not reach
+            model.dcc.train().keypoint_features(outputs.pose_vectors.flatten(0, 1))
+    return model.eval()
 
 
 def reference_state(model: RTMO, skeleton: KeypointSet = COCO17) -> dict[str, Tensor]:

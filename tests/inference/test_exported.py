@@ -113,6 +113,7 @@ def test_record_survives_the_file(tmp_path: Path) -> None:
         ({"form": "best"}, "unknown form or precision"),
         ({"image_size": [64]}, "damaged"),
         ({"skeleton": {}}, "damaged"),
+        ({"source": 3}, "damaged"),
     ],
 )
 def test_refuses_a_record_that_it_cannot_use(changes, message) -> None:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from networks import reference_state, save_reference, small_rtmo
+from networks import lively_rtmo, reference_state, save_reference
 from PIL import Image
 
 import rtmo
@@ -15,12 +15,12 @@ from rtmo.errors import InputError
 from rtmo.inference.predictor import as_pixels
 from rtmo.inference.torch_backend import TorchBackend
 
-OPTIONS = {"image_size": [64, 96], "score_thr": 0.2, "device": "cpu"}
+OPTIONS = {"image_size": [64, 96], "score_thr": 0.02, "device": "cpu"}
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    return save_reference(tmp_path_factory.mktemp("weights") / "small.pth", reference_state(small_rtmo()))
+    return save_reference(tmp_path_factory.mktemp("weights") / "small.pth", reference_state(lively_rtmo()))
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +38,9 @@ def test_poses_are_those_of_the_network_in_px_of_the_image(predictor):
     image = np.random.default_rng(1).integers(0, 256, (96, 192, 3), np.uint8)
     poses = predictor(image)
     pixels, warp = predictor.fit(image)
-    model = small_rtmo()
-    expected = model.decode(model(torch.from_numpy(pixels).permute(2, 0, 1)[None].float()), 0.2)[0]
-    assert len(poses) == len(expected) > 3
+    model = lively_rtmo()
+    expected = model.decode(model(torch.from_numpy(pixels).permute(2, 0, 1)[None].float()), 0.02)[0]
+    assert len(poses) == len(expected) > 1
     np.testing.assert_allclose(warp, [[0.5, 0, 0], [0, 0.5, 8]])
     shift = torch.tensor([0.0, 8.0])
     torch.testing.assert_close(poses.keypoints, (expected.keypoints - shift) * 2, rtol=0, atol=0.05)

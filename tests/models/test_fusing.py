@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from networks import small_rtmo
+from networks import lively_rtmo, small_rtmo
 from torch import nn
 
 from rtmo.models.fusing import for_inference, fused
@@ -20,7 +20,7 @@ def assert_same(model: RTMO, changed: RTMO, tolerance: float) -> None:
         if expected.numel():  # regression has no pose vectors
             difference = (expected - getattr(after, name).float()).abs().amax()
             assert difference <= tolerance * expected.abs().amax(), name
-    people = model.find_people(before, 0.2, 0.65)
+    people = model.find_people(before, 0.02, 0.65)
     assert len(people.priors) > 3
     at = (people.images, people.priors, people.bboxes)
     difference = (model.keypoints(before, *at) - changed.keypoints(before, *at)).abs()
@@ -32,9 +32,9 @@ def assert_same(model: RTMO, changed: RTMO, tolerance: float) -> None:
 )
 @torch.no_grad()
 def test_a_fused_network_computes_the_same_without_norms(options):
-    model = small_rtmo(**options)
+    model = lively_rtmo(**options)
     ready = fused(model)
-    assert_same(model, ready, tolerance=1e-4)
+    assert_same(model, ready, tolerance=1e-3)
     assert not any(isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d) for module in ready.modules())
     assert any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
 

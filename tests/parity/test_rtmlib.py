@@ -39,12 +39,15 @@ def test_gives_our_poses(form: str, tmp_path: Path) -> None:
     make_file(file, model, record, candidates=100, images=[padded], calibration_images=[], limits=limits)
 
     client = rtmlib.RTMO(str(file), model_input_size=SIZE)
-    keypoints, scores = client(image, **thresholds)
+    suppresses = form == "topk"  # itself, with boxes counted one px larger: somebody close to another may be missing
+    keypoints, scores = client(image, score_thr=score_thr, nms_thr=0.5 if suppresses else 1)
 
-    nearest = np.linalg.norm(keypoints[:, None] * ratio - expected.keypoints.numpy()[None], axis=-1).max(axis=-1)
-    assert len(keypoints) >= 0.9 * len(expected) > 3  # it counts boxes one px larger and suppresses some more
-    assert nearest.min(axis=1).max() < 1
-    np.testing.assert_allclose(scores, expected.keypoint_scores.numpy()[nearest.argmin(axis=1)], atol=1e-3)
+    distances = np.linalg.norm(keypoints[:, None] * ratio - expected.keypoints.numpy()[None], axis=-1).max(axis=-1)
+    assert len(expected) > 3
+    assert len(expected) * (0.9 if suppresses else 1) <= len(keypoints) <= len(expected)
+    assert distances.min(axis=1).max() < 1
+    assert len(set(distances.argmin(axis=1))) == len(keypoints)
+    np.testing.assert_allclose(scores, expected.keypoint_scores.numpy()[distances.argmin(axis=1)], atol=1e-3)
 
 
 class _Sized:

@@ -132,6 +132,7 @@ def test_a_file_cut_short_is_recognised(tmp_path, zipped, part):
     [
         ("page.pth", b"<!DOCTYPE html><html>404</html>", "a web page, not weights"),
         ("page.safetensors", b"\n<html><body>404", "a web page, not weights"),
+        ("model.onnx", b"\x08\x0a", "an exported network, which has no weights"),
         ("text.pth", b"hello", "damaged or cut short"),
         ("empty.pth", b"", r"damaged or cut short \(0 bytes"),
         ("text.safetensors", b"hello, this is no header", "no safetensors file"),

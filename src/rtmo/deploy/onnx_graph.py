@@ -16,7 +16,7 @@ from rtmo.models.rtmo import SIZE_DIVISOR
 if TYPE_CHECKING:
     import onnx
 
-OPSET = 18  # the exporter's own, which it need not convert; TensorRT 8.6 and OpenVINO 2023 know it
+OPSET = 18  # the exporter's own, which it need not convert
 NO_LIMIT = 2**31 - 1  # of people in an image
 EXAMPLE = (2, 3, 224, 256)  # traced with; batch and sizes stay free, so they differ and none is 1
 DIMENSIONS = {"detections": ("batch", "people"), "keypoints": ("batch", "people")}  # others: the batch alone

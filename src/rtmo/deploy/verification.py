@@ -65,19 +65,19 @@ class Comparison:
         Raises:
             InputError: With every number; also if nobody is found, which proves nothing.
         """
-        if not self.matched:
-            raise InputError(
-                f"images: {self}; this proves nothing. Give images=... of people that the network finds, or a lower "
-                "score_thr"
-            )
         differences = (
-            ("unmatched", self.unmatched / self.people, limits.unmatched),
+            ("unmatched", self.unmatched / max(self.people, 1), limits.unmatched),
             ("keypoints", self.keypoints, limits.keypoints),
             ("scores", self.scores, limits.scores),
         )
         beyond = [f"{name} {value:.3g} where {most:g} is allowed" for name, value, most in differences if value > most]
         if beyond:
             raise InputError(f"the exported model does not give torch's poses: {', '.join(beyond)} ({self})")
+        if not self.matched:
+            raise InputError(
+                f"images: {self}; this proves nothing. Give images=... of people that the network finds, or a lower "
+                "score_thr"
+            )
 
     def __str__(self) -> str:
         return (

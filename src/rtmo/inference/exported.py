@@ -88,7 +88,7 @@ class ExportRecord:
                 image_size=check_image_size(plain["image_size"]),
                 score_thr=float(plain["score_thr"]),
                 nms_thr=float(plain["nms_thr"]),
-                source=plain["source"],
+                source=dict(plain["source"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, InputError):

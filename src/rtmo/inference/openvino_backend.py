@@ -20,8 +20,8 @@ class OpenVinoBackend(ExportedModel):
     Args:
         path: The file.
         device: ``auto``, ``cpu``, or a device that OpenVINO lists, such as ``gpu`` or ``gpu.1``.
-        precision: What the network is computed in; ``auto`` leaves it to OpenVINO, which keeps bins, softmax and
-            positions in float32 in any case.
+        precision: What the network is computed in; ``auto`` leaves it to OpenVINO. In bfloat16, boxes, softmax and
+            positions of bins are float32 all the same, but not the codes by which the classifier knows its bins.
         threads: None: as many as torch has.
         image_size: (height, width) in px; None: that of the export, as for the thresholds.
         score_thr: Not below that of a file of form nms.
@@ -64,9 +64,12 @@ class OpenVinoBackend(ExportedModel):
             super().__init__(record, path, image_size=image_size, score_thr=score_thr, nms_thr=nms_thr)
             self._compiled = core.compile_model(model, kind, settings)
         except RuntimeError as error:
-            raise InputError(f"{path}: OpenVINO cannot load it ({str(error).splitlines()[0][:200]})") from error
+            reason = " ".join(str(error).split()).rpartition("Exception from ")[2]  # where it was thrown, and why
+            raise InputError(f"{path}: OpenVINO cannot load it ({reason[:200]})") from error
         used = {hint: name for name, hint in HINTS.items()}
         computed = used.get(self._compiled.get_property("INFERENCE_PRECISION_HINT").to_string())
+        if precision not in ("auto", computed):
+            raise InputError(f"precision={precision}: OpenVINO computes in {computed} on this {kind}; say so, or auto")
         self.description = f"OpenVINO {record.precision if record.precision == 'int8' else computed} on {kind}"
 
     def network(self, images: UInt8[np.ndarray, "B H W 3"]) -> Any:

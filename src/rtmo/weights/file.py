@@ -57,6 +57,8 @@ def read_file(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
+    if path.suffix == ".onnx":
+        raise InputError(f"{path}: an exported network, which has no weights to load; give the checkpoint it came from")
     try:
         with path.open("rb") as file:
             head = file.read(512).lstrip().lower()
