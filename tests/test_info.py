@@ -110,7 +110,7 @@ def test_extras_are_there_if_all_their_packages_are(monkeypatch):
     [
         (["checkpoint=nowhere.ckpt"], "checkpoint=nowhere.ckpt: no such file"),
         (["checkpoint=nowhere.onnx"], "checkpoint=nowhere.onnx: no such file"),
-        (["checkpoint=text.onnx"], "text.onnx: no ONNX model, or a damaged one"),
+        (["checkpoint=text.onnx"], "text.onnx: no ONNX model, damaged or cut short"),
         (["config=true"], "config=true: of the run that trained a checkpoint; give checkpoint=... too"),
         (["config=maybe"], "config: expected true or false, got 'maybe'"),
     ],

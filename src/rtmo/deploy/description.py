@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rtmo.errors import InputError
-from rtmo.inference.exported import KEY, ExportRecord, import_runtime
+from rtmo.inference.exported import KEY, ExportRecord, import_runtime, load_onnx
 
 if TYPE_CHECKING:
     from onnx import ValueInfoProto
+
+STANDARD = ("", "ai.onnx")  # names of the domain of ONNX's own operators
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class OnnxDescription:
     """Inputs, outputs and operators of a file.
 
     Attributes:
-        opset: Version of the standard operators.
+        opset: Version of the standard operators; 0 if it has none of them.
         producer: Program that wrote the file.
         inputs: Type and shape by name; dimensions that may vary are named.
         outputs: Likewise.
@@ -36,17 +37,10 @@ def describe_onnx(path: Path) -> OnnxDescription:
     Raises:
         InputError: If onnx is not installed, or the file is damaged.
     """
-    onnx = import_runtime("onnx", "onnx")
-    try:
-        model = onnx.load(path, load_external_data=False)
-    except Exception:  # protobuf's own, which onnx does not name
-        model = onnx.ModelProto()
-    opset = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
-    if not opset:
-        raise InputError(f"{path}: no ONNX model, or a damaged one; write it again")
+    model = load_onnx(path)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     return OnnxDescription(
-        opset=opset[0],
+        opset=next((entry.version for entry in model.opset_import if entry.domain in STANDARD), 0),
         producer=f"{model.producer_name} {model.producer_version}".strip(),
         inputs={value.name: _shape(value) for value in model.graph.input},
         outputs={value.name: _shape(value) for value in model.graph.output},

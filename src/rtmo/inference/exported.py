@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,6 +18,9 @@ from rtmo.errors import InputError
 from rtmo.ops.nms import nms
 from rtmo.skeletons import KeypointSet
 from rtmo.types import Poses
+
+if TYPE_CHECKING:
+    import onnx
 
 INPUT = "images"
 KEY = "rtmo"  # of the metadata
@@ -74,10 +77,7 @@ class ExportRecord:
         try:
             plain = json.loads(text)
             if plain["version"] != VERSION:
-                raise InputError(
-                    f"{path}: exported in version {plain['version']} of the format, this rtmo reads {VERSION}; export "
-                    "it again, or update rtmo"
-                )
+                raise ValueError(f"version {plain['version']} of the format, this rtmo reads {VERSION}")
             differing = [name for name, value in CONVENTIONS.items() if plain[name] != value]
             if differing or plain["form"] not in FORMS or plain["precision"] not in PRECISIONS:
                 raise ValueError(f"unknown {', '.join(differing) or 'form or precision'}")
@@ -91,9 +91,9 @@ class ExportRecord:
                 source=dict(plain["source"]),
             )
         except (KeyError, TypeError, ValueError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"{path}: its metadata {KEY!r} is damaged ({error}); export it again") from error
+            raise InputError(
+                f"{path}: its metadata {KEY!r} is damaged or of another rtmo ({error}); export it again"
+            ) from error
 
 
 def read_record(path: Path) -> ExportRecord:
@@ -102,14 +102,26 @@ def read_record(path: Path) -> ExportRecord:
     Raises:
         InputError: If the file is none of ``rtmo.export``, or onnx is not installed.
     """
-    onnx = import_runtime("onnx", "onnx")
+    metadata = {entry.key: entry.value for entry in load_onnx(path).metadata_props}
+    return ExportRecord.from_json(metadata.get(KEY), path)
+
+
+def load_onnx(path: Path) -> "onnx.ModelProto":
+    """An ONNX file, whoever wrote it.
+
+    Raises:
+        InputError: If onnx is not installed, or the file is missing or none.
+    """
+    package = import_runtime("onnx", "onnx")
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
-        model = onnx.load(path, load_external_data=False)
+        model: onnx.ModelProto = package.load(path, load_external_data=False)
     except Exception as error:  # of protobuf, whose classes depend on how it is built
         raise InputError(f"{path}: no ONNX model, damaged or cut short; get it again") from error
-    return ExportRecord.from_json({entry.key: entry.value for entry in model.metadata_props}.get(KEY), path)
+    if not model.opset_import:  # an empty file is a valid message without content
+        raise InputError(f"{path}: no ONNX model, damaged or cut short; get it again")
+    return model
 
 
 class ExportedModel:
