@@ -8,7 +8,9 @@ import cv2
 import numpy as np
 import psutil
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from networks import reference_state, save_reference, small_rtmo
+from omegaconf import OmegaConf
 from videos import FPS, write_video
 
 from rtmo import config, predict
@@ -17,13 +19,18 @@ from rtmo.errors import InputError
 from rtmo.inference.sources import Frame
 from rtmo.inference.video import VideoReader, VideoWriter
 
-NETWORK = ("checkpoint=small.pth", "device=cpu", "image_size=[64,96]", "score_thr=0.2")
+NETWORK = ("checkpoint=small.pth", "device=cpu", "image_size=[64,96]", "nms_thr=0.1")  # few people
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> Path:
+    return save_reference(tmp_path_factory.mktemp("weights") / "small.pth", reference_state(small_rtmo()))
 
 
 @pytest.fixture
-def run(call, tmp_path):
+def run(call, tmp_path, weights):
     """Predicts in an empty folder that holds only weights; gives exit code, stdout and stderr."""
-    save_reference(tmp_path / "small.pth", reference_state(small_rtmo()))
+    (tmp_path / "small.pth").symlink_to(weights)
     return lambda *arguments: call(predict.main, *NETWORK, *arguments)
 
 
@@ -36,6 +43,24 @@ def usual() -> dict:
 def add_image(path: Path, seed: int = 0) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), np.random.default_rng(seed).integers(0, 256, (80, 100, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("source=IMG (1), [x] = 2.jpg", "IMG (1), [x] = 2.jpg"),
+        ('source="my photos"', "my photos"),
+        ("source='a, b'", "a, b"),
+        ('source=5" disk', '5" disk'),
+        ("source=C:\\photos\\", "C:\\photos\\"),
+        ("source=${a}.jpg", "${a}.jpg"),
+        ("source=0", "0"),
+    ],
+)
+def test_sources_have_any_name(argument, value):
+    (override,) = OverridesParser.create().parse_overrides(predict.overrides([argument]))
+    assert override.key_or_group == "media"
+    assert OmegaConf.create({"media": override.value()}).media == value
 
 
 def files(folder: Path) -> set[str]:
@@ -103,14 +128,18 @@ def test_what_cannot_be_used_ends_with_one_message_and_leaves_nothing(run, tmp_p
     [
         ({"media": ["a.jpg"]}, "source: expected a path, a pattern or the number of a camera"),
         ({"media": True}, "source: expected a path"),
+        ({"output": None}, "output: expected a path, got None"),
+        ({"device": None}, "device: expected auto or a name, got None"),
         ({"batch_size": 0}, "batch_size: expected a whole number from 1 on, got 0"),
         ({"batch_size": None}, "batch_size: expected a whole number"),
         ({"max_frames": 1.5}, "max_frames: expected a whole number"),
         ({"keypoint_thr": 2}, "keypoint_thr: expected a number from 0 to 1, got 2"),
         ({"track": "maybe"}, "track: expected true, false or null"),
+        ({"track": 0}, "track: expected true, false or null"),
         ({"draw": "yes"}, "draw: expected true or false"),
         ({"smooth": {"min_cutoff": 0, "beta": 1}}, "smooth.min_cutoff: expected a number above 0"),
-        ({"smooth": {"min_cutoff": 1, "beta": "x"}}, "smooth.beta: expected a number"),
+        ({"smooth": {"min_cutoff": 1, "beta": "x"}}, "smooth.beta: expected a number from 0 on"),
+        ({"smooth": {"min_cutoff": 1, "beta": float("nan")}}, "smooth.beta: expected a number from 0 on"),
     ],
 )
 def test_values_are_checked_before_a_network_is_loaded(usual, changes, message):
@@ -137,7 +166,7 @@ def test_output_is_not_overwritten_unless_that_is_said(run, tmp_path):
 
 
 def test_ctrl_c_leaves_what_was_finished(run, tmp_path, monkeypatch):
-    write_video(tmp_path / "clip.avi", num_frames=8)
+    write_video(tmp_path / "clip.avi", num_frames=6)
     read_frames = predict.read_frames
 
     def interrupted(*arguments):

@@ -8,7 +8,7 @@ import itertools
 import json
 import logging
 import os
-import resource
+import re
 import sys
 import time
 import warnings
@@ -94,7 +94,8 @@ def main() -> None:
             reference = Reference(**request)
             answer = {"description": f"mmpose {mmpose.__version__}, torch float32 on cpu"}
         elif do == "memory":
-            answer = {"mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10}
+            most = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+            answer = {"mib": int(most[1]) / 2**10}
         elif do == "score":
             answer = {"AP": None}  # docs/numerics.md tells how near its poses are to ours
         else:

@@ -229,10 +229,15 @@ def scaled(image: UInt8[np.ndarray, "H W 3"], scale: float) -> tuple[UInt8[np.nd
 
 
 def write_image(path: Path, image: UInt8[np.ndarray, "H W 3"]) -> None:
-    """Writes a BGR image in the format of the path's suffix, making its folder."""
+    """Writes a BGR image in the format of the path's suffix, making its folder; whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # not cv2.imwrite: it says nothing where it fails, and on Windows it fails on names that are not ASCII
-    path.write_bytes(cv2.imencode(path.suffix, image)[1].tobytes())
+    encoded = cv2.imencode(path.suffix, image)[1].tobytes()
+    try:
+        path.write_bytes(encoded)
+    except OSError:  # a disk that is full
+        path.unlink(missing_ok=True)
+        raise
 
 
 def joint_sides(skeleton: KeypointSet) -> tuple[Side, ...]:

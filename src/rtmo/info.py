@@ -13,6 +13,7 @@ import yaml
 from rtmo import config
 from rtmo.deploy.description import describe_onnx
 from rtmo.errors import InputError
+from rtmo.inference.backend import EXPORTED
 from rtmo.inference.exported import import_runtime
 from rtmo.skeletons import KeypointSet
 from rtmo.training.callbacks.run_record import environment, version
@@ -38,11 +39,8 @@ def main(cfg: dict[str, Any]) -> None:
             raise InputError("config=true: of the run that trained a checkpoint; give checkpoint=... too")
         print_facts(facts_of_environment())
         return
-    path = Path(cfg["checkpoint"])
-    if path.suffix == ".onnx":
-        facts, of_run = facts_of_onnx(path)
-    else:
-        facts, of_run = facts_of_checkpoint(find(cfg["checkpoint"]))
+    path = find(str(cfg["checkpoint"]))
+    facts, of_run = facts_of_onnx(path) if path.suffix == EXPORTED else facts_of_checkpoint(path)
     print_facts(facts)
     if cfg["config"]:
         if of_run is None:
@@ -135,8 +133,6 @@ def kind_of(checkpoint: Checkpoint) -> str:
 
 def facts_of_onnx(path: Path) -> tuple[Facts, dict[str, Any] | None]:
     """What an exported file says of itself, and the config of the run that trained it; None if it has none."""
-    if not path.is_file():
-        raise InputError(f"checkpoint={path}: no such file")
     found = describe_onnx(path)
     facts: Facts = {
         "file": f"{path.name}, {path.stat().st_size / 1e6:.1f} MB",

@@ -1,9 +1,12 @@
 """Poses in images, videos and from cameras: ``python -m rtmo.predict``; ``--help`` lists what can be set."""
 
+import io
 import re
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from math import inf
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -26,13 +29,52 @@ NETWORK = ("backend", "device", "precision", "compile", "image_size", "score_thr
 WRITING = ("draw", "boxes", "keypoint_thr", "line_width", "csv", "track", "smooth")
 KEYS = frozenset(("checkpoint", "media", "output", "overwrite", "batch_size", "max_frames", *NETWORK, *WRITING))
 
+
+def is_path(value: Any) -> bool:
+    return type(value) in (str, int)  # a name may be a number
+
+
+def is_count(value: Any) -> bool:
+    return type(value) is int and value >= 1
+
+
+def is_from_0_to(most: float, value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value <= most
+
+
+CHECKS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "media": ("a path, a pattern or the number of a camera", is_path),
+    **dict.fromkeys(("checkpoint", "output"), ("a path", is_path)),
+    **dict.fromkeys(("backend", "device", "precision"), ("auto or a name", lambda value: isinstance(value, str))),
+    **dict.fromkeys(
+        ("overwrite", "compile", "draw", "boxes", "csv"), ("true or false", lambda value: isinstance(value, bool))
+    ),
+    "track": ("true, false or null", lambda value: value is None or isinstance(value, bool)),
+    "batch_size": ("a whole number from 1 on", is_count),
+    "max_frames": ("a whole number from 1 on, or null", lambda value: value is None or is_count(value)),
+    **dict.fromkeys(("score_thr", "nms_thr", "keypoint_thr"), ("a number from 0 to 1", partial(is_from_0_to, 1))),
+    "line_width": ("a number from 0 to 10", partial(is_from_0_to, 10)),
+    "smooth.min_cutoff": ("a number above 0", lambda value: is_from_0_to(inf, value) and value > 0),
+    "smooth.beta": ("a number from 0 on", partial(is_from_0_to, inf)),
+}
+
 EXIT_INTERRUPTED = 130  # as shells have it of Ctrl-C
 MOST_NAMES = 10  # in the message at the end; all are named when they are met
 
 
 def overrides(arguments: Sequence[str]) -> list[str]:
-    """Arguments as Hydra reads them: there is a group ``source`` of conf/, whose choice ``source=...`` would be."""
-    return [re.sub(r"^source=", "media=", argument) for argument in arguments]
+    """Arguments as Hydra reads them: there is a group ``source`` of conf/, whose choice ``source=...`` would be.
+
+    Its value is put in quotes, unless it has them: Hydra would not read names such as ``IMG (1).jpg``.
+    """
+    return [f"media={_quoted(argument[7:])}" if argument.startswith("source=") else argument for argument in arguments]
+
+
+def _quoted(value: str) -> str:
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+        return value
+    value = re.sub(r'(\\*)("|$)', lambda end: 2 * end[1] + ("\\" + end[2] if end[2] else ""), value)
+    return '"' + value.replace("${", r"\${") + '"'
 
 
 def prepare(cfg: DictConfig) -> None:
@@ -50,6 +92,8 @@ def from_config(cfg: dict[str, Any]) -> None:
 def main() -> None:
     """Predicts, and prints where everything is."""
     sys.argv[1:] = overrides(sys.argv[1:])
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may hold bytes that are no text
     from_config()
 
 
@@ -64,10 +108,10 @@ def predict(cfg: Mapping[str, Any]) -> None:
         SystemExit: After Ctrl-C, with what was done by then in place.
     """
     check_values(cfg)
-    folder, faults = Path(cfg["output"]), Faults()
+    folder, faults = Path(str(cfg["output"])), Faults()
     check_folder(folder, cfg["overwrite"])
     sources = find_sources(cfg["media"], faults, leave_out=folder)
-    predictor = Predictor(cfg["checkpoint"], **{name: cfg[name] for name in NETWORK})
+    predictor = Predictor(str(cfg["checkpoint"]), **{name: cfg[name] for name in NETWORK})
     frames = read_frames(sources, faults, cfg["max_frames"])
     started = time.monotonic()
     try:
@@ -99,45 +143,34 @@ def run(
                 outputs.write(frame, poses)
                 progress.advance(frame)
 
-            predict_stream(predictor, frames, write, batch_size=cfg["batch_size"])
-    except KeyboardInterrupt:
-        was_interrupted = True
-    except BaseException:
-        outputs.discard()
-        raise
-    if outputs.num_frames:
-        outputs.close()
-    else:
+            try:
+                predict_stream(predictor, frames, write, batch_size=cfg["batch_size"])
+            except KeyboardInterrupt:
+                was_interrupted = True
+        if outputs.num_frames:
+            outputs.close()
+    finally:
         outputs.discard()
     return was_interrupted
 
 
 def check_values(cfg: Mapping[str, Any]) -> None:
     """Refuses values that no constructor would."""
-    if type(cfg["media"]) not in (str, int):
-        raise InputError(f"source: expected a path, a pattern or the number of a camera, got {cfg['media']!r}")
-    for name in ("overwrite", "compile", "draw", "boxes", "csv"):
-        if not isinstance(cfg[name], bool):
-            raise InputError(f"{name}: expected true or false, got {cfg[name]!r}")
-    if cfg["track"] not in (None, True, False):
-        raise InputError(f"track: expected true, false or null, got {cfg['track']!r}")
-    for name in ("batch_size", "max_frames"):
-        if (type(cfg[name]) is not int or cfg[name] < 1) and not (name == "max_frames" and cfg[name] is None):
-            raise InputError(f"{name}: expected a whole number from 1 on, got {cfg[name]!r}")
-    for name, value in (cfg["smooth"] or {}).items():
-        if type(value) not in (int, float) or value < 0 or (name == "min_cutoff" and value == 0):
-            raise InputError(f"smooth.{name}: expected a number above 0, got {value!r}")
-    for name, most in (("score_thr", 1), ("nms_thr", 1), ("keypoint_thr", 1), ("line_width", 10)):
-        if type(cfg[name]) not in (int, float) or not 0 <= cfg[name] <= most:
-            raise InputError(f"{name}: expected a number from 0 to {most}, got {cfg[name]!r}")
+    values = {**cfg, **{f"smooth.{name}": value for name, value in (cfg["smooth"] or {}).items()}}
+    for name, (expected, is_right) in CHECKS.items():
+        if name in values and not is_right(values[name]):
+            raise InputError(f"{name.replace('media', 'source')}: expected {expected}, got {values[name]!r}")
 
 
 def check_folder(folder: Path, overwrite: bool) -> None:
     """Refuses an output that is a file, or holds files that nobody said may go."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"output={folder}: a file, where a folder is expected; choose another name")
-    if not overwrite and folder.is_dir() and any(folder.iterdir()):
-        raise InputError(f"output={folder}: holds files already; choose a new folder, or say overwrite=true")
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"output={folder}: a file, where a folder is expected; choose another name")
+        if not overwrite and folder.is_dir() and any(folder.iterdir()):
+            raise InputError(f"output={folder}: holds files already; choose a new folder, or say overwrite=true")
+    except OSError as error:
+        raise InputError(f"output={folder}: cannot be opened ({error.strerror}); choose another place") from error
 
 
 def refuse(faults: Faults, sources: Sequence[Source], folder: Path) -> None:
@@ -145,11 +178,12 @@ def refuse(faults: Faults, sources: Sequence[Source], folder: Path) -> None:
     names = list(faults.messages)
     if not names:
         return
-    if len(sources) == 1:
+    num_met = len({source.name for source in sources}.union(names))  # folders that cannot be opened are no sources
+    if num_met == 1:
         raise InputError(faults.messages[names[0]])
     more = f" and {len(names) - MOST_NAMES} more, all named above" if len(names) > MOST_NAMES else ""
     raise InputError(
-        f"{len(names)} of {len(sources)} files could not be read, or not to their end: "
+        f"{len(names)} of {num_met} files could not be read, or not to their end: "
         f"{', '.join(names[:MOST_NAMES])}{more}; all else is in {folder}"
     )
 

@@ -2,12 +2,14 @@
 
 import json
 import sys
+from functools import partial
 
+import numpy as np
 import pytest
 from exported_files import save_exported
 from networks import SMALL, small_rtmo
 
-from rtmo.benchmark import predict
+from rtmo.benchmark import predict, series
 from rtmo.benchmark.latency import Latency
 from rtmo.benchmark.predict_report import growth
 from rtmo.benchmark.prediction import PARTS, Prediction
@@ -99,6 +101,14 @@ def test_growth_is_that_of_network_and_decoding():
     assert growth([rows[0], Row("5", 1, error="scores tie")]) is None
 
 
+def test_memory_is_that_of_the_worker_not_of_its_parent():
+    ballast = np.ones(2**30, np.uint8)
+    script = "import sys; sys.modules['rtmo.benchmark.prediction'] = __import__('unittest.mock').mock.Mock()\n"
+    command = (sys.executable, "-c", f"{script}from rtmo.benchmark.worker import main; main()")
+    with Worker(command) as worker:
+        assert 5 < worker.ask("memory")["mib"] < ballast.nbytes / 2**20
+
+
 def test_answers_of_our_worker_when_something_goes_wrong(capsys):
     requests = [
         {"do": "prepare", "kind": "prediction", "checkpoint": "nowhere.ckpt", "image": "nowhere.jpg"},
@@ -112,6 +122,26 @@ def test_answers_of_our_worker_when_something_goes_wrong(capsys):
     assert product["gflop"] > 1
 
 
+def test_tables_numbers_and_picture_of_all_series(call, tmp_path, monkeypatch):
+    times = {**dict.fromkeys(PARTS, 2.0), "product": 10.0}
+    said = {"prepare": {"description": "x float32", "gflop": 1.0}, "run": {"milliseconds": times, "people": 2}}
+    cuts = {"cuts": [{"people": count, "score_thr": 1 / count} for count in (2, 4)]}
+    command = program(**said, memory={"mib": 7.0}, cuts=cuts)
+    monkeypatch.setattr(predict, "Case", partial(Case, command=command))
+    monkeypatch.setattr(series, "PAUSE", 0)
+    counts = ["image_size=[64,64]", "rounds=1", "batch_sizes=[1,2]", "sides=[32,64]", "people=[2,4]", "models=[rtmo_n]"]
+    code, stdout, stderr = call(predict.main, "checkpoint=rtmo_n", *counts, "output=new/speed.json")
+    assert (code, stderr) == (0, "")
+    assert "rtmo_n by people found, 64 x 64 px, fused: network and decode +0.0%" in stdout
+    assert "peak: 100 GFLOP/s in float32" in stdout
+    assert (tmp_path / "new/speed.png").is_file()
+    record = json.loads((tmp_path / "new/speed.json").read_text())
+    assert [(row["name"], row["batch"]) for row in record["cases"]][::5] == [("plain", 1), ("plain", 2)]
+    names = {name: [row["name"] for row in record[name]] for name in ("sides", "people", "models")}
+    assert names == {"sides": ["32", "64"], "people": ["2", "4"], "models": ["rtmo_n"]}
+
+
+@pytest.mark.slow
 def test_it_measures_and_writes(call, tmp_path, monkeypatch):
     monkeypatch.setattr(predict, "PRECISIONS", ())  # fewer processes
     alone = [f"cases.{name}=null" for name in ("compiled", "bfloat16", "bfloat16_compiled")]
@@ -140,11 +170,21 @@ def test_it_measures_and_writes(call, tmp_path, monkeypatch):
         ("series_case=fast", "series_case=fast: no such case; known: bfloat16,"),
         ("models=[rtmo_x]", "models: rtmo_x: no such size; did you mean"),
         ("image=nowhere.jpg", "image=nowhere.jpg: no such file"),
+        ("image=text.jpg", "text.jpg: not an image"),
+        ("image_size=64", "image_size: expected a list of whole numbers from 1 on, got 64"),
+        ("image_size=[64]", "image_size: expected [height,width], got [64]"),
+        ("sides=[64,100]", "image_size must be (height, width) in multiples of 32, got 100 x 100"),
+        ("batch_sizes=8", "batch_sizes: expected a list of whole numbers from 1 on, got 8"),
+        ("exported=nowhere.onnx", "exported: expected a list, got 'nowhere.onnx'; write [nowhere.onnx]"),
+        ("exported=[nowhere.onnx]", "exported: nowhere.onnx: no such file"),
+        ("series_case=null", "series_case=None: no such case; known: bfloat16,"),
+        ("cases=null", "cases: expected cases by name, got None"),
         ("checkpoint=nowhere.ckpt", "checkpoint=nowhere.ckpt: no such file"),
     ],
 )
-def test_what_cannot_be_measured_is_refused(call, option, message):
-    code, _, stderr = call(predict.main, option)
+def test_what_cannot_be_measured_is_refused(call, tmp_path, option, message):
+    (tmp_path / "text.jpg").write_text("no image")
+    code, _, stderr = call(predict.main, "checkpoint=rtmo_n", option)
     assert code == 2
     assert stderr.startswith(f"error: {message}")
     assert len(stderr.splitlines()) == 1

@@ -87,6 +87,11 @@ def text(path):
     path.write_text("not an image")
 
 
+def broken_avif(path):
+    Image.new("RGB", (8, 8)).save(path)
+    path.write_bytes(path.read_bytes().replace(b"pitm", b"none"))
+
+
 def half(path):
     noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
     Image.fromarray(noise).save(path)
@@ -100,13 +105,25 @@ def half(path):
         ("image.jpg", lambda path: path.touch(), "an empty file"),
         ("image.jpg", half, "cut short"),
         ("image.png", half, "truncated"),
+        ("image.avif", broken_avif, "cannot be read"),
         ("image.jpg", lambda path: None, "No such file"),
         ("image.jpg", lambda path: path.mkdir(), "directory"),
         ("image.png", lambda path: Image.new("F", (4, 4)).save(path, "TIFF"), "fractions"),
         ("image.png", lambda path: Image.new("I", (4, 4), 70000).save(path, "TIFF"), "more than 16 bits"),
         ("image.png", lambda path: Image.new("RGB", (4, 4)).save(path, "EPS"), "not an image"),
     ],
-    ids=["text", "empty", "half a jpeg", "half a png", "nothing", "folder", "fractions", "32 bits", "program"],
+    ids=[
+        "text",
+        "empty",
+        "half a jpeg",
+        "half a png",
+        "broken avif",
+        "nothing",
+        "folder",
+        "fractions",
+        "32 bits",
+        "program",
+    ],
 )
 def test_what_cannot_be_read_is_named(tmp_path, name, write, message):
     write(tmp_path / name)
@@ -114,10 +131,9 @@ def test_what_cannot_be_read_is_named(tmp_path, name, write, message):
         read_any(tmp_path / name)
 
 
-@pytest.mark.parametrize("limit", [9, 15], ids=["error", "warning"])
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
-def test_images_of_absurd_size_are_refused_before_they_are_decoded(tmp_path, monkeypatch, suffix, limit):
+def test_images_of_absurd_size_are_refused_before_they_are_decoded(tmp_path, monkeypatch, suffix):
     Image.new("RGB", (5, 4)).save(tmp_path / f"bomb{suffix}")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 9)
     with pytest.raises(InputError, match=f"bomb{suffix}: too large"):
         read_any(tmp_path / f"bomb{suffix}")

@@ -12,6 +12,7 @@ from PIL import Image
 
 import rtmo
 from rtmo.errors import InputError
+from rtmo.inference.predictor import as_pixels
 from rtmo.inference.torch_backend import TorchBackend
 
 OPTIONS = {"image_size": [64, 96], "score_thr": 0.02, "device": "cpu"}
@@ -55,6 +56,20 @@ def test_arrays_pil_images_and_paths_are_the_same_image(predictor, image, tmp_pa
         assert torch.equal(predictor(given).keypoints, expected.keypoints)
 
 
+def test_pil_images_of_any_mode_are_as_if_read(predictor, image, tmp_path):
+    deep = Image.fromarray(image[..., 0].astype(np.uint16) * 257)
+    clear = Image.fromarray(np.dstack([image, image[..., :1]]))
+    for name, given in (("deep.png", deep), ("clear.png", clear)):
+        given.save(tmp_path / name)
+        assert torch.equal(predictor(given).keypoints, predictor(tmp_path / name).keypoints)
+
+
+def test_poses_can_be_changed_in_place(predictor, image):
+    poses = predictor(image)
+    for field in (poses.bboxes, poses.scores, poses.keypoints, poses.keypoint_scores):
+        field.add_(1)  # tensors of torch.inference_mode would refuse
+
+
 def test_a_list_gives_a_list_whatever_the_batch(weights, predictor, image):
     images = [image, image[:, :80], image[:50]]
     expected = [predictor(one) for one in images]
@@ -69,6 +84,11 @@ def test_what_is_no_image_is_refused(predictor, image):
     for given in (image[..., 0], image.astype(np.float32), image[:0]):
         with pytest.raises(InputError, match="BGR array of uint8"):
             predictor(given)
+    for given in (None, (image, image), torch.from_numpy(image)):
+        with pytest.raises(InputError, match=f"a BGR array or an image of Pillow, got {type(given).__name__}"):
+            as_pixels(given)
+    with pytest.raises(InputError, match="fractions"):
+        predictor(Image.new("F", (4, 4)))
 
 
 def test_a_bare_size_has_no_weights_and_is_refused():

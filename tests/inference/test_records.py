@@ -119,6 +119,7 @@ def test_the_table_has_a_row_for_each_person_and_columns_by_joint(tmp_path):
     file = TableFile(tmp_path / "predictions.csv", COCO17)
     file.write(describe(video_frame(3), 4, poses, [9, 8]))
     file.write(describe(Frame(image('of "mine", 1.jpg'), PIXELS), 5, poses))
+    file.write(describe(Frame(image("no text \udcff.jpg"), PIXELS), 6, people(1)))  # bytes that are not UTF-8
     file.close()
     with file.path.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
@@ -127,6 +128,7 @@ def test_the_table_has_a_row_for_each_person_and_columns_by_joint(tmp_path):
         ("clip.mp4", "3", "8"),
         ('of "mine", 1.jpg', "", ""),
         ('of "mine", 1.jpg', "", ""),
+        (r"no text \udcff.jpg", "", ""),
     ]
     wrist = COCO17.joints.index("left_wrist")
     assert float(rows[1]["left_wrist_x"]) == pytest.approx(float(poses.keypoints[1, wrist, 0]), abs=0.01)

@@ -42,12 +42,13 @@ def test_earlier_output_is_no_source(folder):
     add_image(folder / "poses/b.jpg")
     assert "image poses/b.jpg" in names(str(folder))
     assert "image poses/b.jpg" not in names(str(folder), leave_out=folder / "poses")
+    assert names(f"{folder}/sub", leave_out=folder) == names(f"{folder}/sub")  # which would be nothing
 
 
 def test_patterns_match_files_and_keep_sub_folders(folder, monkeypatch):
     assert names(f"{folder}/*.jpg") == ["image b.jpg"]
     assert names(f"{folder}/sub/*") == ["image b.bmp", "image c.png"]
-    assert names(f"{folder}/**/*.png") == ["image c.png"]
+    assert names(f"{folder}/**/*.png") == names(f"{folder}/**/**/*.png") == ["image c.png"]
     monkeypatch.chdir(folder)
     assert names("**/b.*") == ["image b.jpg", "image sub/b.bmp"]
 
@@ -61,6 +62,12 @@ def test_a_file_may_have_the_name_of_a_pattern_or_a_number(tmp_path, monkeypatch
     assert names(8) == names("8") == ["camera camera8"]
 
 
+def test_folders_are_done_one_after_another(tmp_path):
+    for name in ("a.png", "m/a.png", "z.png"):
+        add_image(tmp_path / name)
+    assert names(str(tmp_path)) == ["image a.png", "image z.png", "image m/a.png"]
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
@@ -68,6 +75,9 @@ def test_a_file_may_have_the_name_of_a_pattern_or_a_number(tmp_path, monkeypatch
         ("empty", "source=empty: holds neither images nor videos"),
         ("nowhere/*.jpg", r"source=nowhere/\*\.jpg: no file matches"),
         ("texts/*", r"source=texts/\*: holds neither images nor videos"),
+        (-1, "source=-1: no such file or folder"),  # of a camera, a number at which OpenCV crashes
+        ("x" * 300, "source=x+: no such file or folder"),
+        ("", "source=: no such file or folder"),
         ("texts/a.txt", "source=texts/a.txt: neither an image nor a video by its suffix; images end with .jpg"),
     ],
 )
@@ -104,14 +114,16 @@ def test_what_cannot_be_read_does_not_keep_others_from_it(tmp_path, caplog):
     (tmp_path / "b.jpg").write_text("text")
     (tmp_path / "c.mp4").touch()
     (tmp_path / "d.png").symlink_to(tmp_path / "gone.png")
+    (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
+    write_video(tmp_path / "nothing.avi", num_frames=0)
     add_image(tmp_path / "e.png", 5)
     faults = Faults()
-    frames = list(read_frames(find_sources(str(tmp_path), faults), faults))
+    frames = list(read_frames(find_sources(str(tmp_path), faults, leave_out=tmp_path / "poses"), faults))
     assert [(frame.source.name, int(frame.image[0, 0, 0]), frame.number) for frame in frames] == [
         ("a.png", 1, None),
         ("e.png", 5, None),
     ]
-    assert list(faults.messages) == ["b.jpg", "c.mp4", "d.png"]
+    assert list(faults.messages) == ["b.jpg", "c.mp4", "d.png", "loop.png", "nothing.avi"]
     for name in faults.messages:
         assert f"{name}: " in caplog.text
 
@@ -130,7 +142,7 @@ def test_videos_lose_only_what_is_broken_and_say_so(tmp_path, caplog):
 
 def test_of_each_video_no_more_frames_than_asked_for(tmp_path):
     for name in ("a.avi", "b.avi"):
-        write_video(tmp_path / name, num_frames=5)
+        break_frame(write_video(tmp_path / name, num_frames=5), 2)  # the first that is not asked for
     faults = Faults()
     frames = list(read_frames(find_sources(str(tmp_path), faults), faults, max_frames=2))
     assert [(frame.source.name, frame.number) for frame in frames] == [

@@ -1,5 +1,6 @@
 """Frames pass through three stages in order, a bounded number at a time, and errors come out."""
 
+import signal
 import threading
 import time
 
@@ -32,16 +33,23 @@ def test_nothing_is_no_batch():
 
 def test_stages_have_threads_of_their_own():
     where = {}
+    is_written = threading.Event()
 
     def items():
         where["read"] = threading.current_thread()
         yield 1
+        assert is_written.wait(60)  # while this one still reads
+        yield 2
 
     def process(batch: list[int]) -> list[int]:
         where["process"] = threading.current_thread()
         return batch
 
-    in_stages(items(), process, lambda _: where.update(write=threading.current_thread()), batch_size=1)
+    def consume(_item: int) -> None:
+        where["write"] = threading.current_thread()
+        is_written.set()
+
+    in_stages(items(), process, consume, batch_size=1)
     assert where["process"] is threading.current_thread()
     assert len({id(thread) for thread in where.values()}) == 3
 
@@ -117,6 +125,29 @@ def test_ctrl_c_leaves_what_was_done():
     with pytest.raises(KeyboardInterrupt):
         in_stages(range(10_000), raising(KeyboardInterrupt()), found.append, batch_size=1)
     assert found == [0, 1, 2]
+
+
+def test_further_ctrl_c_waits_for_the_writer():
+    """Who calls closes the files that are being written."""
+    processed: list[int] = []
+    found: list[int] = []
+
+    def process(batch: list[int]) -> list[int]:
+        processed.extend(batch)
+        return batch
+
+    def consume(item: int) -> None:
+        if item < 3:
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        time.sleep(0.02)
+        found.append(item)
+
+    threads = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        in_stages(range(10_000), process, consume, batch_size=2)
+    assert len(processed) - 2 <= len(found) < 20  # the first may come between a batch and its way on
+    assert found == processed[: len(found)]
+    assert threading.active_count() == threads
 
 
 def test_frames_of_any_size_get_the_poses_of_the_predictor(tmp_path):

@@ -18,10 +18,11 @@ def numbers(reader: VideoReader) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize(("name", "codec"), [("clip.avi", "MJPG"), ("clip.mp4", "mp4v")])
+@pytest.mark.parametrize(("name", "codec"), [("clip.avi", "MJPG"), ("clip.mp4", "mp4v"), ("clip.mpg", "PIM1")])
 def test_all_frames_in_order(tmp_path, name, codec):
     reader = VideoReader(write_video(tmp_path / name, codec=codec))
-    assert (reader.info.fps, reader.info.num_frames, reader.info.seconds) == (FPS, 30, 30 / FPS)
+    assert reader.info.fps == FPS
+    assert reader.info.num_frames == pytest.approx(30, abs=3)  # an estimate, in a program stream
     assert numbers(reader) == list(range(30))
     assert (reader.num_broken, reader.missing_seconds) == (0, 0)
 
@@ -79,8 +80,9 @@ def test_a_camera_gives_frames_until_it_gives_none(tmp_path, monkeypatch):
     assert (reader.info.fps, reader.info.num_frames, reader.info.seconds) == (FPS, None, 0)
     assert numbers(reader) == [0, 1, 2]
     assert (reader.num_broken, reader.missing_seconds) == (0, 0)
-    with pytest.raises(InputError, match="source=1: there is no camera"):
-        VideoReader(1)
+    for index in (1, 200, 2**40):  # OpenCV would take 200 for the first camera of a backend
+        with pytest.raises(InputError, match=f"source={index}: there is no camera"):
+            VideoReader(index)
 
 
 def test_a_video_appears_when_it_is_complete(tmp_path):
@@ -94,6 +96,16 @@ def test_a_video_appears_when_it_is_complete(tmp_path):
     assert (reader.info.fps, reader.info.num_frames) == (12.5, 10)
     assert numbers(reader) == list(range(10))
     assert [file.name for file in path.parent.iterdir()] == ["out.mp4"]
+
+
+def test_a_video_that_a_full_disk_cut_short_does_not_appear(tmp_path):
+    writer = VideoWriter(tmp_path / "out.mp4", fps=25, image_size=(HEIGHT, WIDTH))
+    writer.write(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    writer._writer.release()
+    cut(tmp_path / "out.part.mp4", 0.5)
+    with pytest.raises(InputError, match=r"out\.mp4: cannot be written to its end"):
+        writer.close()
+    assert not (tmp_path / "out.mp4").exists()
 
 
 def test_a_discarded_video_leaves_nothing(tmp_path):

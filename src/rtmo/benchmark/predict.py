@@ -14,6 +14,7 @@ from rtmo.benchmark.predict_report import draw, growth, print_rows
 from rtmo.benchmark.series import Case, Row, measure_cases, measure_people
 from rtmo.benchmark.workload import fresh_config, image_file, is_fresh, parameters_and_gflop, weights_file
 from rtmo.data.coco_json import write_json
+from rtmo.data.transforms import check_image_size
 from rtmo.errors import InputError
 from rtmo.hub import model_names
 from rtmo.inference.torch_backend import choose_device, named_joints, trained_image_size
@@ -32,6 +33,7 @@ KEYS = frozenset(
 PRECISIONS = ("float32", "bfloat16")  # of which the machine's peak is measured
 
 SETTINGS = ("checkpoint", "image", "image_size", "score_thr", "nms_thr", "rounds", "device", "exported", "series_case")
+SERIES = ("sides", "people", "models")  # beside that of the cases
 WIDTH = 130  # of tables, where the console is narrower or there is none
 
 Rows = dict[str, list[Row]]
@@ -93,6 +95,7 @@ def prepare(cfg: DictConfig) -> None:
 def main(cfg: dict[str, Any]) -> None:
     """Measures, prints tables, writes JSON and a picture."""
     check_values(cfg)
+    check_cases(cfg)
     output = Path(cfg["output"])
     with TemporaryDirectory() as folder:
         bench = Bench(
@@ -119,27 +122,58 @@ def main(cfg: dict[str, Any]) -> None:
     write_json(output, record, label=f"output={output}", indent=2)
     draw(series, titles).savefig(output.with_suffix(".png"), dpi=120)
     console.print(f"written to {output} and {output.with_suffix('.png')}")
+    if all(row.error is not None for rows in series.values() for row in rows):
+        raise InputError(f"nothing could be measured; the reasons are above and in {output}")
 
 
 def check_values(cfg: Mapping[str, Any]) -> None:
-    """Refuses numbers of nothing, and series of what there is not.
+    """Refuses numbers that no case could be measured with, before minutes go by.
 
     Raises:
         InputError: If there is one.
     """
-    for name in ("rounds", "batch_sizes", "sides", "people"):
-        values = cfg[name] if isinstance(cfg[name], list) and name != "rounds" else [cfg[name]]
-        if any(type(value) is not int or value < 1 for value in values):
-            kind = "a whole number" if name == "rounds" else "a list of whole numbers"
-            raise InputError(f"{name}: expected {kind} from 1 on, got {cfg[name]!r}")
+    if not are_counts([cfg["rounds"]]):
+        raise InputError(f"rounds: expected a whole number from 1 on, got {cfg['rounds']!r}")
+    for name in ("image_size", "batch_sizes", "sides", "people"):
+        if not are_counts(cfg[name]):
+            raise InputError(f"{name}: expected a list of whole numbers from 1 on, got {cfg[name]!r}")
+    if len(cfg["image_size"]) != 2:
+        raise InputError(f"image_size: expected [height,width], got {cfg['image_size']}")
+    for size in (cfg["image_size"], *((side, side) for side in cfg["sides"])):
+        check_image_size(size)
     if not cfg["batch_sizes"]:
         raise InputError("batch_sizes: names none; 1 is an image at a time")
-    chosen = [name for name, options in cfg["cases"].items() if options is not None]
-    if cfg["series_case"] not in chosen:
-        raise InputError(f"series_case={cfg['series_case']}: no such case; {did_you_mean(cfg['series_case'], chosen)}")
+
+
+def check_cases(cfg: Mapping[str, Any]) -> None:
+    """Likewise for what is named.
+
+    Raises:
+        InputError: If there is something that does not exist.
+    """
+    for name in ("exported", "models"):
+        if not isinstance(cfg[name], list):
+            raise InputError(f"{name}: expected a list, got {cfg[name]!r}; write [{cfg[name]}]")
+    for name in ("cases", "exported_cases"):
+        if not isinstance(cfg[name], dict):
+            raise InputError(f"{name}: expected cases by name, got {cfg[name]!r}; leave single ones out: {name}.x=null")
+    for file in cfg["exported"]:
+        if not Path(file).is_file():
+            raise InputError(f"exported: {file}: no such file; write it with python -m rtmo.export")
     for name in cfg["models"]:
         if name not in model_names():
             raise InputError(f"models: {name}: no such size; {did_you_mean(name, model_names())}")
+    chosen = [name for name, options in cfg["cases"].items() if options is not None]
+    if not chosen and not cfg["exported"]:
+        raise InputError("cases: all are left out, and no file is exported; name one")
+    if any(cfg[name] for name in SERIES) and cfg["series_case"] not in chosen:
+        known = did_you_mean(str(cfg["series_case"]), chosen)
+        raise InputError(f"series_case={cfg['series_case']}: no such case; {known}")
+
+
+def are_counts(values: Any) -> bool:
+    """Whether it is a list of whole numbers from 1 on."""
+    return isinstance(values, list) and all(type(value) is int and value > 0 for value in values)
 
 
 def measure(bench: Bench, cfg: Mapping[str, Any], folder: Path) -> tuple[Rows, dict[str, float]]:
@@ -148,7 +182,8 @@ def measure(bench: Bench, cfg: Mapping[str, Any], folder: Path) -> tuple[Rows, d
     Args:
         folder: For random weights.
     """
-    rounds, options, peaks = cfg["rounds"], cfg["cases"][cfg["series_case"]], bench.peaks()
+    rounds, peaks = cfg["rounds"], bench.peaks()
+    options = cfg["cases"].get(cfg["series_case"]) or {}  # of the further series
     cases = all_cases(bench, cfg)
     first, *more = cfg["batch_sizes"]
     by_batch = [
@@ -165,7 +200,7 @@ def measure(bench: Bench, cfg: Mapping[str, Any], folder: Path) -> tuple[Rows, d
     series = {
         "cases": [row for rows, _ in by_batch for row in rows],
         "sides": measured(sides),
-        "people": measure_people(bench.case(options), cfg["people"], rounds=rounds),
+        "people": measure_people(bench.case(options), cfg["people"], rounds=rounds) if cfg["people"] else [],
         "models": measured(models),
     }
     return {name: rows for name, rows in series.items() if rows}, by_batch[0][1]

@@ -8,6 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from rtmo.benchmark.latency import Latency
 from rtmo.benchmark.prediction import DECODE, NETWORK, PARTS
 from rtmo.benchmark.series import NETWORK_DECODE, PREDICTION, TOTAL, Row
 
@@ -92,12 +93,17 @@ def _draw_curve(axes: Axes, rows: Sequence[Row]) -> None:
     """Medians, and bands up to the 95th percentile, over the number that rows are named by."""
     places = [int(row.name) for row in rows]
     for part, colour in ((NETWORK_DECODE, COLOURS[NETWORK]), (DECODE, COLOURS[DECODE])):
-        medians = [row.milliseconds[part].median_ms for row in rows]
-        highest = [row.milliseconds[part].p95_ms for row in rows]
-        axes.plot(places, medians, "o-", color=colour, label=f"{part}, median")
-        axes.fill_between(places, medians, highest, color=colour, alpha=0.2, linewidth=0, label="to 95th percentile")
+        draw_curve(axes, places, [row.milliseconds[part] for row in rows], colour, part)
     axes.set(ylabel="ms", ylim=(0, None), xticks=places)
     axes.legend(loc="center right", fontsize=8)
+
+
+def draw_curve(axes: Axes, places: Sequence[int], times: Sequence[Latency], colour: str, label: str) -> None:
+    """A line of medians, and a band from it up to the 95th percentile."""
+    medians = [time.median_ms for time in times]
+    axes.plot(places, medians, "o-", color=colour, label=f"{label}, median")
+    highest = [time.p95_ms for time in times]
+    axes.fill_between(places, medians, highest, color=colour, alpha=0.2, linewidth=0, label="to 95th percentile")
 
 
 def _median(part: str) -> Callable[[Row], str]:

@@ -16,6 +16,7 @@ from rtmo.data.collate import collate
 from rtmo.data.pipeline import ValDataset
 from rtmo.drawing import draw_predictions
 from rtmo.errors import InputError
+from rtmo.hub import load_model
 from rtmo.inference.backend import open_backend
 from rtmo.inference.fitting import fit_image, poses_in_image
 from rtmo.inference.images import read_any
@@ -23,8 +24,6 @@ from rtmo.inference.scoring import score_backend
 from rtmo.inference.torch_backend import DTYPES, TorchBackend
 from rtmo.targets import build
 from rtmo.types import HeadOutputs
-from rtmo.weights.checkpoint import find, read_checkpoint
-from rtmo.weights.load import load_weights
 
 READ, FIT, NETWORK, DECODE, DRAW = PARTS = ("read", "pre-process", "network", "decode", "draw")
 SIDE = 2048  # of the matrices
@@ -34,11 +33,8 @@ class PlainTorch(TorchBackend):
     """The network as training leaves it, NCHW, norms and branches apart: what the others are measured against."""
 
     def __init__(self, checkpoint: str, **options: Any) -> None:
-        super().__init__(checkpoint, **options)
-        weights = read_checkpoint(find(checkpoint))
-        self.model = weights.build_model()
-        load_weights(self.model, weights)
-        self.model.eval().to(self.device)
+        super().__init__(checkpoint, precision="float32", compile=False, **options)  # else TypeError: given twice
+        self.model = load_model(checkpoint).to(self.device)
 
     @torch.inference_mode()
     def network(self, images: UInt8[np.ndarray, "B H W 3"]) -> HeadOutputs:

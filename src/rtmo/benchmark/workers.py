@@ -37,7 +37,12 @@ class Worker:
     def __init__(self, command: Sequence[str | os.PathLike[str]] = OURS, *, threads: int | None = None) -> None:
         environment = {**os.environ, **QUIET, **({} if threads is None else {"OMP_NUM_THREADS": str(threads)})}
         self._process = subprocess.Popen(
-            [*command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+            [*command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+            start_new_session=True,  # Ctrl-C reaches the parent alone, which ends its workers
         )
 
     def __enter__(self) -> "Worker":

@@ -12,6 +12,7 @@ from rtmo import config
 from rtmo.data.synthetic.source import SyntheticPeople
 from rtmo.errors import InputError
 from rtmo.hub import load_model, model_names
+from rtmo.inference.images import read_any
 from rtmo.models.fusing import fused
 from rtmo.skeletons import COCO17
 from rtmo.weights.checkpoint import find, read_checkpoint
@@ -47,11 +48,12 @@ def image_file(image: str | None, folder: Path) -> Path:
     """The image of a path; without one a drawing of people, written into a folder as JPEG.
 
     Raises:
-        InputError: If there is no such file.
+        InputError: If there is no such file, or it is no image.
     """
     if image is not None:
         if not Path(image).is_file():
             raise InputError(f"image={image}: no such file; give an image, or leave image out for a drawn one")
+        read_any(image)
         return Path(image)
     drawn = SyntheticPeople(num_images=1, image_size=(480, 640), seed=0).load(0)
     file = folder / "drawn.jpg"

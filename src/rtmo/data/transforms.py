@@ -133,8 +133,10 @@ def check_image_size(image_size: Sequence[int]) -> tuple[int, int]:
     """Returns (height, width) if the network can take it.
 
     Raises:
-        InputError: If a side is not a positive multiple of 32, the network's coarsest stride.
+        InputError: If it is not two numbers, or a side is not a positive multiple of 32, the network's coarsest stride.
     """
+    if not isinstance(image_size, Sequence) or [type(side) for side in image_size] != [int, int]:
+        raise InputError(f"image_size must be (height, width) in px, whole numbers, got {image_size!r}")
     height, width = image_size
     if height % 32 or width % 32 or min(height, width) < 32:
         below, above = ([max(32, side // 32 * 32) for side in image_size], [-(-side // 32) * 32 for side in image_size])

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rtmo import config
 from rtmo.benchmark.latency import Latency, interleaved
 from rtmo.benchmark.people import Cut, find_cuts
+from rtmo.benchmark.predict_report import draw_curve
 from rtmo.data.coco_json import write_json
 from rtmo.data.letterbox import fitted
 from rtmo.data.source import PoseSource
@@ -139,8 +139,8 @@ def draw_latency(network: Latency, measured: Sequence[Measured]) -> Figure:
     whole, part = figure.subplots(1, 2)
     people = [one.cut.people for one in measured]
     whole.axhline(network.median_ms, color="0.4", linestyle="--", label="network, median")
-    _draw_curve(whole, people, [one.total for one in measured], BLUE, "network, decoding and NMS")
-    _draw_curve(part, people, [one.decode for one in measured], ORANGE, "decoding and NMS")
+    draw_curve(whole, people, [one.total for one in measured], BLUE, "network, decoding and NMS")
+    draw_curve(part, people, [one.decode for one in measured], ORANGE, "decoding and NMS")
     numbers, ends = describe(network, measured), f"from {people[0]} to {people[-1]} people"
     whole.set_title(f"{ends} {numbers['growth']:+.1%}", fontsize=11)
     part.set_title(f"{ends} decoding adds {numbers['decoding_adds']:.1%} of the total", fontsize=11)
@@ -149,20 +149,6 @@ def draw_latency(network: Latency, measured: Sequence[Measured]) -> Figure:
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(loc="lower right")
     return figure
-
-
-def _draw_curve(axes: Axes, people: Sequence[int], times: Sequence[Latency], colour: str, label: str) -> None:
-    medians = [time.median_ms for time in times]
-    axes.plot(people, medians, "o-", color=colour, label=f"{label}, median")
-    axes.fill_between(
-        people,
-        medians,
-        [time.p95_ms for time in times],
-        color=colour,
-        alpha=0.2,
-        linewidth=0,
-        label="to 95th percentile",
-    )
 
 
 if __name__ == "__main__":

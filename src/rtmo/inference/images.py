@@ -23,21 +23,21 @@ def read_any(path: str | Path) -> UInt8[np.ndarray, "H W 3"]:
 
     Raises:
         InputError: If there is no such file, it is no image or a damaged one, or it has so many pixels that it looks
-            like an attack (``PIL.Image.MAX_IMAGE_PIXELS``).
+            like an attack (twice ``PIL.Image.MAX_IMAGE_PIXELS``; above that alone Pillow warns).
     """
     path = Path(path)
     try:
         with Image.open(path, formats=_FORMATS) as image:
             if image.format not in _JPEGS:
-                return _displayed(image)
+                return as_bgr(ImageOps.exif_transpose(image))
         return read_image(path, displayed=True)
     except InputError:
         raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except Image.DecompressionBombError as error:
         raise InputError(f"{path}: too large ({error}); reduce the image") from error
     except UnidentifiedImageError as error:
         raise InputError(f"{path}: {_no_image(path)}") from error
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, RuntimeError) as error:  # the last of AVIF
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: cannot be read ({reason}); replace it, or leave it out") from error
 
@@ -48,16 +48,20 @@ def _no_image(path: Path) -> str:
     return "not an image, or of a format that is not read; convert it to JPEG or PNG, or leave it out"
 
 
-def _displayed(image: Image.Image) -> UInt8[np.ndarray, "H W 3"]:
-    turned = ImageOps.exif_transpose(image)
-    if turned.mode == "I" or turned.mode.startswith("I;16"):  # 16 bits of grey; of colour, Pillow keeps the upper 8
-        grey = np.asarray(turned)
+def as_bgr(image: Image.Image) -> UInt8[np.ndarray, "H W 3"]:
+    """The pixels of an image of any mode, not turned: BGR, what is transparent on white, the upper eight bits.
+
+    Raises:
+        ValueError: If its pixels are fractions, or of more than 16 bits.
+    """
+    if image.mode == "I" or image.mode.startswith("I;16"):  # 16 bits of grey; of colour, Pillow keeps the upper 8
+        grey = np.asarray(image)
         if grey.min() < 0 or grey.max() > 0xFFFF:
             raise ValueError("pixels of more than 16 bits; save it with 8 or 16")
         return np.repeat((grey >> 8).astype(np.uint8)[..., None], 3, axis=2)
-    if turned.mode == "F":
+    if image.mode == "F":
         raise ValueError("pixels are fractions, of unknown range; save it with 8 or 16 bits")
-    if turned.has_transparency_data:
-        white = Image.new("RGBA", turned.size, "white")
-        turned = Image.alpha_composite(white, turned.convert("RGBA"))
-    return np.ascontiguousarray(np.asarray(turned.convert("RGB"))[..., ::-1])
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image.convert("RGBA"))
+    return np.ascontiguousarray(np.asarray(image.convert("RGB"))[..., ::-1])

@@ -1,5 +1,6 @@
 """The folder that predictions are written into: drawn images and videos, records of everybody found."""
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -154,14 +155,14 @@ def drawn_files(folder: Path, sources: Sequence[Source]) -> dict[Source, Path]:
     times = Counter(name.lower() for name in short.values())  # some file systems do not know upper case
     files: dict[Source, Path] = {}
     taken: dict[str, Source] = {}
-    places = {source.place.resolve() for source in sources if isinstance(source.place, Path)}
+    places = {os.path.realpath(source.place) for source in sources if isinstance(source.place, Path)}
     for source in sources:
         is_shared = times[short[source].lower()] > 1 and short[source] != source.name
         name = source.name + suffixes[source] if is_shared else short[source]
         if (other := taken.setdefault(name.lower(), source)) is not source:
             raise InputError(f"source: {other.name} and {source.name} would be drawn into one file; rename one")
         files[source] = folder / name
-        if files[source].resolve() in places:
+        if os.path.realpath(files[source]) in places:
             raise InputError(f"output={folder}: {files[source]} would be drawn over; choose another folder")
     return files
 

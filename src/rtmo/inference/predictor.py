@@ -2,22 +2,20 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 import numpy as np
 from jaxtyping import Float, UInt8
+from PIL import Image
 
 from rtmo.errors import InputError
 from rtmo.inference.backend import open_backend
 from rtmo.inference.fitting import fit_image, poses_in_image
-from rtmo.inference.images import read_any
+from rtmo.inference.images import as_bgr, read_any
 from rtmo.skeletons import KeypointSet
 from rtmo.types import Poses
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-    ImageLike = np.ndarray | Image | str | Path
+ImageLike = np.ndarray | Image.Image | str | Path
 
 
 class Predictor:
@@ -72,10 +70,10 @@ class Predictor:
         return self.backend.image_size
 
     @overload
-    def __call__(self, images: "ImageLike") -> Poses: ...
+    def __call__(self, images: ImageLike) -> Poses: ...
 
     @overload
-    def __call__(self, images: "list[ImageLike]") -> list[Poses]: ...
+    def __call__(self, images: list[ImageLike]) -> list[Poses]: ...
 
     def __call__(self, images: Any) -> Poses | list[Poses]:
         """The people in each image, best first, px of that image; joints may lie outside of it.
@@ -90,7 +88,7 @@ class Predictor:
             return list(self.stream(images))
         return next(self.stream([images]))
 
-    def stream(self, images: "Sequence[ImageLike]") -> Iterator[Poses]:
+    def stream(self, images: Sequence[ImageLike]) -> Iterator[Poses]:
         """The same, one image after another: no more than a batch is in memory."""
         for start in range(0, len(images), self.batch_size):
             yield from self.predict([as_pixels(image) for image in images[start : start + self.batch_size]])
@@ -113,16 +111,22 @@ class Predictor:
         return poses_in_image(poses, warp, original_size)
 
 
-def as_pixels(image: "ImageLike") -> UInt8[np.ndarray, "H W 3"]:
-    """BGR pixels of an image, however it is given.
+def as_pixels(image: object) -> UInt8[np.ndarray, "H W 3"]:
+    """BGR pixels of an image, however it is given; one of Pillow is taken as it is, not turned by its EXIF header.
 
     Raises:
         InputError: If it cannot be read or is no image.
     """
     if isinstance(image, str | Path):
         return read_any(Path(image))
+    if isinstance(image, Image.Image):
+        try:
+            return as_bgr(image)
+        except (ValueError, OSError) as error:
+            raise InputError(f"an image of Pillow cannot be read ({error}); give another one") from error
     if not isinstance(image, np.ndarray):
-        return np.asarray(image.convert("RGB"))[..., ::-1]
+        kind = type(image).__name__
+        raise InputError(f"an image must be a path, a BGR array or an image of Pillow, got {kind}; several are a list")
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise InputError(
             f"an image must be a BGR array of uint8, (height, width, 3), got {image.dtype} {image.shape}; "

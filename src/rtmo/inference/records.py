@@ -69,7 +69,8 @@ class _GrowingFile:
         self.path = path
         self._part = path.with_name(f"{path.name}.part")
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._stream = self._part.open("w", encoding="utf-8", newline="")
+        # names of files may hold bytes that are no text
+        self._stream = self._part.open("w", encoding="utf-8", errors="backslashreplace", newline="")
 
     def close(self) -> None:
         """Completes the file."""
@@ -78,7 +79,8 @@ class _GrowingFile:
 
     def discard(self) -> None:
         """Removes what was written."""
-        self._stream.close()
+        with suppress(OSError):  # of a disk that is full
+            self._stream.close()
         with suppress(FileNotFoundError):
             self._part.unlink()
 

@@ -66,7 +66,7 @@ class Faults:
 
 
 def find_sources(source: str | int, faults: Faults, leave_out: Path | None = None) -> list[Source]:
-    """The sources that an option names, sorted by name.
+    """The sources that an option names, folder by folder, sorted by name.
 
     Of folders, with all below them, and patterns, files that are neither images nor videos by their suffix are passed
     over, as are hidden ones.
@@ -79,23 +79,27 @@ def find_sources(source: str | int, faults: Faults, leave_out: Path | None = Non
     Raises:
         InputError: If there is nothing of that name, or nothing to read.
     """
-    path = Path(str(source))
-    if path.is_dir():
-        found = [(file.relative_to(path).as_posix(), file) for file in _walk(path, faults)]
-        return _readable(source, found, leave_out)
-    if path.exists():
+    source = str(source)
+    path = Path(source)
+    # os.path, for methods of Path raise where a folder above has no permission or a name is too long
+    if os.path.isdir(source):
+        return _readable(source, path, _walk(path, faults), leave_out)
+    if os.path.exists(source):
         if (kind := _kind(path)) is None:
             raise InputError(f"source={source}: neither an image nor a video by its suffix; {_known()}")
         return [Source(path.name, path, kind)]
-    if isinstance(source, int) or source.isdecimal():
+    if source.isdecimal():
         return [Source(f"camera{source}", int(source), "camera")]
     if not glob.has_magic(source):
-        raise InputError(f"source={source}: no such file or folder; give an image, a video, a folder or a pattern")
-    files = [Path(name) for name in glob.glob(source, recursive=True) if Path(name).is_file()]
+        raise InputError(
+            f"source={source}: no such file or folder, or one without permission; give an image, a video, a folder, a "
+            "pattern or the number of a camera"
+        )
+    files = {Path(os.path.abspath(name)) for name in glob.glob(source, recursive=True) if os.path.isfile(name)}
     if not files:
         raise InputError(f"source={source}: no file matches; correct the pattern")
-    base = Path(os.path.commonpath([file.absolute().parent for file in files]))
-    return _readable(source, [(file.absolute().relative_to(base).as_posix(), file) for file in files], leave_out)
+    base = Path(os.path.commonpath([file.parent for file in files]))
+    return _readable(source, base, files, leave_out)
 
 
 def read_frames(sources: Iterable[Source], faults: Faults, max_frames: int | None = None) -> Iterator[Frame]:
@@ -118,9 +122,11 @@ def read_frames(sources: Iterable[Source], faults: Faults, max_frames: int | Non
 def _read_video(source: Source, faults: Faults, max_frames: int | None) -> Iterator[Frame]:
     reader = VideoReader(source.place)
     for number, image in reader:
-        if number == max_frames:
+        if max_frames is not None and number >= max_frames:  # the one of this number may be broken
             return
         yield Frame(source, image, number, reader.info)
+    if reader.num_read == 0:
+        raise InputError(f"{source.place}: gives no frame that can be decoded; replace it, or leave it out")
     if reader.num_broken:
         log.warning("%s: %d frames could not be decoded and are left out", source.place, reader.num_broken)
     if missing := reader.missing_seconds:
@@ -147,17 +153,24 @@ def _walk(folder: Path, faults: Faults) -> Iterator[Path]:
         yield from (Path(root, name) for name in names)
 
 
-def _readable(source: str | int, files: Iterable[tuple[str, Path]], leave_out: Path | None) -> list[Source]:
-    """Those of some named files that are images or videos by their suffix.
+def _readable(source: str, base: Path, files: Iterable[Path], leave_out: Path | None) -> list[Source]:
+    """Those of the files below a folder that are images or videos by their suffix, folder by folder.
+
+    Args:
+        leave_out: Only what lies below ``base`` is left out: all of it would be nothing to read.
 
     Raises:
         InputError: If none is.
     """
-    outside = None if leave_out is None else leave_out.resolve()
+    outside = leave_out and Path(os.path.realpath(leave_out))
+    if outside and Path(os.path.realpath(base)).is_relative_to(outside):
+        outside = None
     found = [
-        Source(name, file, kind)
-        for name, file in sorted(files)
-        if (kind := _kind(file)) and not file.name.startswith(".") and outside not in file.resolve().parents
+        Source(file.relative_to(base).as_posix(), file, kind)
+        for file in sorted(files, key=lambda file: (file.parent, file.name))
+        if (kind := _kind(file))
+        and not file.name.startswith(".")
+        and not (outside and Path(os.path.realpath(file)).is_relative_to(outside))
     ]
     if not found:
         raise InputError(f"source={source}: holds neither images nor videos; {_known()}")

@@ -1,8 +1,10 @@
 """Reading, predicting and writing at the same time, however long the video is: a bounded number of frames in memory."""
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from queue import Full, Queue
-from threading import Event, Thread
+from threading import Event
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -62,39 +64,37 @@ def in_stages(
     read: Queue[Any] = Queue(2 * batch_size)
     done: Queue[Any] = Queue(2 * batch_size)
     stop_reading, stop_writing = Event(), Event()
-    failures: list[BaseException] = []
 
     def reading() -> None:
         try:
             for item in items:
                 if not _put(read, item, stop_reading):
                     return
-        except BaseException as error:
-            failures.append(error)
-        _put(read, _END, stop_reading)
+        finally:
+            _put(read, _END, stop_reading)
 
     def writing() -> None:
         try:
             for result in iter(done.get, _END):
                 consume(result)
-        except BaseException as error:
-            failures.append(error)
+        except BaseException:
             stop_writing.set()
+            raise
 
-    threads = [Thread(target=target, name=target.__name__, daemon=True) for target in (reading, writing)]
-    for thread in threads:
-        thread.start()
-    try:
-        for batch in _batches(read, batch_size):
-            if not all(_put(done, result, stop_writing) for result in process(batch)):
-                break
-    finally:
-        stop_reading.set()
-        _put(done, _END, stop_writing)
-        for thread in threads:
-            thread.join()
-    if failures:
-        raise failures[0]
+    with ThreadPoolExecutor(2) as threads:
+        stages = threads.submit(reading), threads.submit(writing)
+        try:
+            for batch in _batches(read, batch_size):
+                if not all(_put(done, result, stop_writing) for result in process(batch)):
+                    break
+        finally:
+            stop_reading.set()
+            while not all(stage.done() for stage in stages):
+                with suppress(KeyboardInterrupt):  # another one: files must not be closed under the hands of a thread
+                    _put(done, _END, stop_writing)
+                    wait(stages)
+    for stage in stages:
+        stage.result()
 
 
 def _batches(queue: "Queue[Any]", batch_size: int) -> Iterator[list[Any]]:

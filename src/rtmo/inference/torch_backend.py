@@ -65,7 +65,7 @@ class TorchBackend:
         """See ``Backend.network``."""
         return self._forward(self._on_device(images))
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference_mode: callers may change poses in place
     def decode(self, outputs: Any) -> list[Poses]:
         """See ``Backend.decode``."""
         return [poses.to("cpu") for poses in self.model.decode(outputs, self.score_thr, self.nms_thr)]

@@ -17,6 +17,7 @@ from rtmo.errors import InputError
 SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".3gp")
 DEFAULT_FPS = 30.0  # of a camera or file that does not tell
 _MOST_FPS = 1000  # more is a time base taken for a rate
+_MOST_CAMERAS = 100  # OpenCV takes 100 and more for its own numbers of backends
 _MOST_BROKEN = 100  # frames in a row, after which a file is taken to have ended
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class VideoReader:
 
     Attributes:
         info: What the header says.
+        num_read: Frames so far.
         num_broken: Frames that were left out so far, with others after them.
 
     Raises:
@@ -64,7 +66,7 @@ class VideoReader:
             fps = DEFAULT_FPS
         is_known = not isinstance(source, int) and math.isfinite(count) and count > 0
         self.info = VideoInfo(fps, int(count) if is_known else None)
-        self.num_broken = 0
+        self.num_read = self.num_broken = 0
         self._seconds_read = 0.0
 
     def __iter__(self) -> Iterator[tuple[int, UInt8[np.ndarray, "H W 3"]]]:
@@ -72,6 +74,7 @@ class VideoReader:
         while failed_in_a_row <= self._patience(number):
             was_read, image = self._capture.read()
             if was_read:
+                self.num_read += 1
                 self.num_broken += failed_in_a_row
                 failed_in_a_row = 0
                 self._seconds_read = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 + 1 / self.info.fps
@@ -85,9 +88,11 @@ class VideoReader:
     def missing_seconds(self) -> float:
         """After the iteration: what the file lacks of its header's length; 0 if that is within the header's error.
 
-        Counted in time, for the number of frames is an estimate in files whose frames come at no fixed rate.
+        Counted in time and in frames, and the less counts: the number of frames is an estimate in files whose frames
+        come at no fixed rate, and MPEG program streams do not tell the time of every frame.
         """
-        missing = self.info.seconds - self._seconds_read
+        seconds_read = max(self._seconds_read, (self.num_read + self.num_broken) / self.info.fps)
+        missing = self.info.seconds - seconds_read
         return missing if missing > max(0.5, 0.02 * self.info.seconds) else 0.0
 
     def _patience(self, number: int) -> int:
@@ -124,8 +129,17 @@ class VideoWriter:
         self._writer.write(image)
 
     def close(self) -> None:
-        """Completes the file."""
+        """Completes the file.
+
+        Raises:
+            InputError: If a part of it could not be written; OpenCV does not say so while it writes.
+        """
         self._writer.release()
+        written = cv2.VideoCapture(str(self._part), cv2.CAP_FFMPEG)
+        is_whole = written.isOpened()  # what opens an .mp4 is written last
+        written.release()
+        if not is_whole:
+            raise InputError(f"{self.path}: cannot be written to its end; make room on the disk, or choose another one")
         os.replace(self._part, self.path)
 
     def discard(self) -> None:
@@ -160,7 +174,7 @@ def _open_file(path: Path) -> cv2.VideoCapture:
 
 
 def _open_camera(index: int) -> cv2.VideoCapture:
-    capture = cv2.VideoCapture(index)
-    if not capture.isOpened():
+    capture = cv2.VideoCapture(index) if index < _MOST_CAMERAS else None
+    if capture is None or not capture.isOpened():
         raise InputError(f"source={index}: there is no camera of this number, or another program has it")
     return capture

@@ -14,6 +14,7 @@ from rtmo.benchmark.latency import Latency, interleaved
 from rtmo.data.synthetic.source import SyntheticPeople
 from rtmo.errors import InputError
 from rtmo.hub import load_model
+from rtmo.inference.torch_backend import choose_device
 from rtmo.models.rtmo import RTMO
 from rtmo.report.rows import Row
 from rtmo.report.runs import Run
@@ -69,11 +70,7 @@ def measure_latencies(rows: Sequence[Row], rounds: int, device: str) -> tuple[Ti
     Raises:
         InputError: If there is no such device.
     """
-    try:
-        target = torch.device(device)
-        torch.empty(1, device=target)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"device={device}: {str(error).splitlines()[0]}; say device=cpu") from error
+    target = choose_device(device)
     calls: dict[str, Callable[[], Poses]] = {}
     weights: dict[str, str] = {}
     faults = []
