@@ -1,7 +1,11 @@
 """Identities of people who move, cross, hide, leave and appear."""
 
+import numpy as np
+import pytest
 import torch
 
+from rtmo.inference.tracking import PoseTracker
+from rtmo.skeletons import COCO17
 from rtmo.types import Poses
 
 FPS = 30.0
