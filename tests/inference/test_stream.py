@@ -1,14 +1,15 @@
 """Frames pass through three stages in order, a bounded number at a time, and errors come out."""
 
-import signal
 import threading
 import time
+from concurrent.futures import wait
 
 import numpy as np
 import pytest
 import torch
 from networks import reference_state, save_reference, small_rtmo
 
+from rtmo.inference import stream
 from rtmo.inference.predictor import Predictor
 from rtmo.inference.sources import Frame, Source
 from rtmo.inference.stream import in_stages, predict_stream
