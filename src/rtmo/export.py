@@ -69,7 +69,9 @@ def export(cfg: Mapping[str, Any]) -> None:
         record,
         candidates=cfg["candidates"],
         images=images_of(cfg, "images", image_size, skeleton),
-        calibration_images=images_of(cfg, "calibration_images", image_size, skeleton),
+        calibration_images=images_of(cfg, "calibration_images", image_size, skeleton)
+        if record.precision == "int8"
+        else [],
         limits=Limits(**cfg["limits"][cfg["precision"]]),
     )
     print(f"{output} ({output.stat().st_size / 1e6:.1f} MB, form {record.form}, {record.precision})\n  {comparison}")

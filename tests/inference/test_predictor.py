@@ -1,5 +1,6 @@
 """``rtmo.Predictor`` on images of every form."""
 
+import json
 import subprocess
 import sys
 
@@ -125,11 +126,12 @@ def test_half_precision_finds_the_same_people(weights, image):
 
 
 COMPILED = """
+import json
 import sys
 import numpy as np
 import rtmo
-file, weights = sys.argv[1:]
-predictor = rtmo.Predictor(weights, image_size=[64, 96], score_thr=0.2, device="cpu", compile=True)
+file, weights, options = sys.argv[1:]
+predictor = rtmo.Predictor(weights, **json.loads(options), compile=True)
 assert predictor.backend.description == "torch compiled float32 on cpu"
 np.save(file, predictor(np.load(file)).keypoints)
 """
@@ -140,7 +142,7 @@ def test_a_compiled_network_finds_the_same_people(weights, predictor, image, tmp
     """In a process of its own: shapes are checked in this one, which cannot be compiled."""
     file = tmp_path / "image.npy"
     np.save(file, image)
-    subprocess.run([sys.executable, "-c", COMPILED, file, weights], check=True)
+    subprocess.run([sys.executable, "-c", COMPILED, file, weights, json.dumps(OPTIONS)], check=True)
     found = torch.from_numpy(np.load(file))
     assert len(found) > 3
     torch.testing.assert_close(found, predictor(image).keypoints, rtol=0, atol=0.05)
