@@ -17,6 +17,7 @@ from rtmo.inference.onnx_backend import OnnxRuntimeBackend
 from rtmo.inference.scoring import score_backend
 from rtmo.skeletons import KeypointSet, keypoint_set
 from rtmo.targets import build
+from rtmo.training.module import metrics_of
 
 SUFFIX = ".onnx"
 OF_CHECKPOINTS = ("trainer", "callbacks", "logger", "flip_test")  # options that runtimes do not have
@@ -65,11 +66,7 @@ def of_export(cfg: Mapping[str, Any]) -> tuple[KeypointSet, Scorer]:
     make_metric = functools.partial(build, cfg["metric"], "metric", backend.skeleton)
 
     def score(datamodule: PoseDataModule) -> Scored:
-        truth = datamodule.val_source.ground_truth()
-        metrics: dict[str, CocoKeypointAP] = {"val": make_metric(ground_truth=truth)}
-        for name, source in datamodule.more_val.items():  # which need not have what the metric of the config asks for
-            metric = CocoKeypointAP(ground_truth=source.ground_truth(), skeleton=source.skeleton)
-            metrics[f"val/{name}"] = metric
+        metrics = metrics_of(datamodule, make_metric)
         scores = {
             f"{prefix}/{name}".removeprefix("val/"): value
             for (prefix, metric), loader in zip(metrics.items(), datamodule.val_dataloader(), strict=True)

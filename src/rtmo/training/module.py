@@ -157,17 +157,9 @@ class PoseModule(LightningModule):
         return self.trainer._logger_connector.should_update_logs or bool(self.trainer.fast_dev_run)  # type: ignore[attr-defined]
 
     def on_validation_epoch_start(self) -> None:
-        """Makes the metrics when the ground truth is known, and empties them.
-
-        The metric of the config is for the first data set; further ones need not have what it asks for and are scored
-        as COCO is.
-        """
+        """Makes the metrics when the ground truth is known, and empties them."""
         if not self.metrics:
-            data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-            self.metrics["val"] = self.make_metric(ground_truth=data.val_source.ground_truth())
-            for name, source in data.more_val.items():
-                metric = CocoKeypointAP(ground_truth=source.ground_truth(), skeleton=source.skeleton)
-                self.metrics[f"val/{name}"] = metric
+            self.metrics |= metrics_of(self.trainer.datamodule, self.make_metric)  # type: ignore[attr-defined]
         for metric in self.metrics.values():
             metric.to(self.device)
             metric.reset()
@@ -192,3 +184,17 @@ class PoseModule(LightningModule):
         }
         self.log_dict({name: value for name, value in scores.items() if name != "val/AP"})
         self.log("val/AP", scores["val/AP"], prog_bar=True)
+
+
+def metrics_of(data: Any, make_metric: Callable[..., CocoKeypointAP]) -> dict[str, CocoKeypointAP]:
+    """A metric for each data set to validate on, by the prefix of its figures, in the order of the loaders.
+
+    Args:
+        data: A ``PoseDataModule``, or what has ``val_source`` and ``more_val`` as it does.
+        make_metric: Makes that of the first data set from its ground truth; further ones need not have what it asks for
+            and are scored as COCO is.
+    """
+    metrics = {"val": make_metric(ground_truth=data.val_source.ground_truth())}
+    for name, source in data.more_val.items():
+        metrics[f"val/{name}"] = CocoKeypointAP(ground_truth=source.ground_truth(), skeleton=source.skeleton)
+    return metrics
