@@ -31,11 +31,10 @@ class Worker:
 
     Args:
         command: Program and arguments.
-        threads: Cores that the process may use; None: all.
     """
 
-    def __init__(self, command: Sequence[str | os.PathLike[str]] = OURS, *, threads: int | None = None) -> None:
-        environment = {**os.environ, **QUIET, **({} if threads is None else {"OMP_NUM_THREADS": str(threads)})}
+    def __init__(self, command: Sequence[str | os.PathLike[str]] = OURS) -> None:
+        environment = {**os.environ, **QUIET}
         self._process = subprocess.Popen(
             [*command],
             stdin=subprocess.PIPE,

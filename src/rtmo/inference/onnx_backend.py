@@ -20,7 +20,6 @@ class OnnxRuntimeBackend(ExportedModel):
     Args:
         path: The file.
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; ``auto``: CUDA if this ONNX Runtime has it.
-        threads: None: as many as torch has.
         image_size: (height, width) in px; None: that of the export, as for the thresholds.
         score_thr: Not below that of a file of form nms.
         nms_thr: Fixed in a file of form nms.
@@ -34,13 +33,12 @@ class OnnxRuntimeBackend(ExportedModel):
         path: str | Path,
         *,
         device: str = "auto",
-        threads: int | None = None,
         image_size: Sequence[int] | None = None,
         score_thr: float | None = None,
         nms_thr: float | None = None,
     ) -> None:
         path = Path(path)
-        self.session = open_session(path, device, threads)
+        self.session = open_session(path, device)
         record = ExportRecord.from_json(self.session.get_modelmeta().custom_metadata_map.get(KEY), path)
         super().__init__(record, path, image_size=image_size, score_thr=score_thr, nms_thr=nms_thr)
         provider = self.session.get_providers()[0].removesuffix("ExecutionProvider")
@@ -51,7 +49,7 @@ class OnnxRuntimeBackend(ExportedModel):
         return self.session.run(None, {INPUT: self.as_input(images)})
 
 
-def open_session(path: Path, device: str = "cpu", threads: int | None = None) -> Any:
+def open_session(path: Path, device: str = "cpu") -> Any:
     """A file in ONNX Runtime, whoever wrote it.
 
     Raises:
@@ -70,7 +68,7 @@ def open_session(path: Path, device: str = "cpu", threads: int | None = None) ->
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     options = runtime.SessionOptions()
-    options.intra_op_num_threads = threads or torch.get_num_threads()
+    options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3  # errors; a CPU of an unknown make is none
     settings = {"device_id": number} if number else {}
     try:

@@ -22,7 +22,6 @@ class OpenVinoBackend(ExportedModel):
         device: ``auto``, ``cpu``, or a device that OpenVINO lists, such as ``gpu`` or ``gpu.1``.
         precision: What the network is computed in; ``auto`` leaves it to OpenVINO. In bfloat16, boxes, softmax and
             positions of bins are float32 all the same, but not the codes by which the classifier knows its bins.
-        threads: None: as many as torch has.
         image_size: (height, width) in px; None: that of the export, as for the thresholds.
         score_thr: Not below that of a file of form nms.
         nms_thr: Fixed in a file of form nms.
@@ -37,7 +36,6 @@ class OpenVinoBackend(ExportedModel):
         *,
         device: str = "auto",
         precision: str = "auto",
-        threads: int | None = None,
         image_size: Sequence[int] | None = None,
         score_thr: float | None = None,
         nms_thr: float | None = None,
@@ -55,7 +53,7 @@ class OpenVinoBackend(ExportedModel):
         if HINTS[precision] is not None:
             settings["INFERENCE_PRECISION_HINT"] = HINTS[precision]
         if kind == "CPU":
-            settings["INFERENCE_NUM_THREADS"] = threads or torch.get_num_threads()
+            settings["INFERENCE_NUM_THREADS"] = torch.get_num_threads()
         try:
             model = core.read_model(path)
             place = ["framework", KEY]
