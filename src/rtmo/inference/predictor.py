@@ -16,6 +16,7 @@ from rtmo.skeletons import KeypointSet
 from rtmo.types import Poses
 
 ImageLike = np.ndarray | Image.Image | str | Path
+Fitted = tuple[UInt8[np.ndarray, "h w 3"], Float[np.ndarray, "2 3"]]  # pixels for the network, and the map to them
 
 
 class Predictor:
@@ -95,20 +96,19 @@ class Predictor:
 
     def predict(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> list[Poses]:
         """Poses of the images of one batch."""
-        fitted = [self.fit(image) for image in images]
+        return self.find(images, [self.fit(image) for image in images])
+
+    def find(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], fitted: Sequence[Fitted]) -> list[Poses]:
+        """Poses of the images of one batch, each in its px, once ``fit`` has fitted them."""
         found = self.backend.decode(self.backend.network(np.stack([pixels for pixels, _ in fitted])))
         return [
-            self.to_original(poses, warp, (image.shape[0], image.shape[1]))
+            poses_in_image(poses, warp, (image.shape[0], image.shape[1]))
             for poses, (_, warp), image in zip(found, fitted, images, strict=True)
         ]
 
-    def fit(self, image: UInt8[np.ndarray, "H W 3"]) -> tuple[UInt8[np.ndarray, "h w 3"], Float[np.ndarray, "2 3"]]:
+    def fit(self, image: UInt8[np.ndarray, "H W 3"]) -> Fitted:
         """See ``fit_image``."""
         return fit_image(image, self.image_size)
-
-    def to_original(self, poses: Poses, warp: Float[np.ndarray, "2 3"], original_size: tuple[int, int]) -> Poses:
-        """See ``poses_in_image``."""
-        return poses_in_image(poses, warp, original_size)
 
 
 def as_pixels(image: object) -> UInt8[np.ndarray, "H W 3"]:

@@ -5,12 +5,9 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from queue import Full, Queue
 from threading import Event
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
-import numpy as np
-from jaxtyping import Float, UInt8
-
-from rtmo.inference.predictor import Predictor
+from rtmo.inference.predictor import Fitted, Predictor
 from rtmo.inference.sources import Frame
 from rtmo.types import Poses
 
@@ -19,12 +16,6 @@ R = TypeVar("R")
 
 _END = object()
 _PATIENCE = 0.05  # s between two looks whether the other side has given up
-
-
-class _Fitted(NamedTuple):
-    frame: Frame
-    pixels: UInt8[np.ndarray, "h w 3"]
-    warp: Float[np.ndarray, "2 3"]
 
 
 def predict_stream(
@@ -42,15 +33,13 @@ def predict_stream(
         Exception: What ``frames`` or ``write`` raise, once both threads have ended.
     """
 
-    def find(batch: list[_Fitted]) -> list[tuple[Frame, Poses]]:
-        found = predictor.backend.decode(predictor.backend.network(np.stack([fitted.pixels for fitted in batch])))
-        return [
-            (frame, predictor.to_original(poses, warp, (frame.image.shape[0], frame.image.shape[1])))
-            for poses, (frame, _, warp) in zip(found, batch, strict=True)
-        ]
+    def find(batch: list[tuple[Frame, Fitted]]) -> list[tuple[Frame, Poses]]:
+        taken, fitted = zip(*batch, strict=True)
+        found = predictor.find([frame.image for frame in taken], fitted)
+        return list(zip(taken, found, strict=True))
 
-    fitted = (_Fitted(frame, *predictor.fit(frame.image)) for frame in frames)
-    in_stages(fitted, find, lambda found: write(*found), batch_size=batch_size)
+    fitting = ((frame, predictor.fit(frame.image)) for frame in frames)
+    in_stages(fitting, find, lambda found: write(*found), batch_size=batch_size)
 
 
 def in_stages(
