@@ -1,6 +1,7 @@
 """Exported files, run by OpenVINO, which is faster than ONNX Runtime on some CPUs and knows Intel's GPUs."""
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ class OpenVinoBackend(ExportedModel):
         nms_thr: float | None = None,
     ) -> None:
         path = Path(path)
-        core = import_runtime("openvino", "openvino").Core()
+        core = the_core()
         kind = "CPU" if device == "auto" else device.upper()
         if kind not in core.available_devices:
             raise InputError(f"device={device}: OpenVINO has {', '.join(core.available_devices)} here; say device=cpu")
@@ -74,3 +75,16 @@ class OpenVinoBackend(ExportedModel):
         """See ``Backend.network``."""
         found = self._compiled({INPUT: self.as_input(images)}, share_inputs=True)
         return [found[output] for output in self._compiled.outputs]
+
+
+@cache
+def the_core() -> Any:
+    """OpenVINO's plugins, loaded once.
+
+    Where several cores come and go in a process, OpenVINO 2026.4 damages its memory: the next data loader with workers
+    crashes.
+
+    Raises:
+        InputError: If openvino is not installed.
+    """
+    return import_runtime("openvino", "openvino").Core()
