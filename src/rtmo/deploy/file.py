@@ -84,7 +84,7 @@ def make_onnx(
         nms_thr=record.nms_thr,
         candidates=candidates,
     )
-    content = to_onnx(graph)
+    content = to_onnx(graph, record.image_size)
     return quantised(content, calibration_images) if record.precision == "int8" else content
 
 

@@ -18,20 +18,26 @@ if TYPE_CHECKING:
 
 OPSET = 18  # the exporter's own, which it need not convert
 NO_LIMIT = 2**31 - 1  # of people in an image
-EXAMPLE = (2, 3, 224, 256)  # traced with; batch and sizes stay free, so they differ and none is 1
 DIMENSIONS = {"detections": ("batch", "people"), "keypoints": ("batch", "people")}  # others: the batch alone
 
 
-def to_onnx(graph: nn.Module) -> "onnx.ModelProto":
+def to_onnx(graph: nn.Module, image_size: tuple[int, int]) -> "onnx.ModelProto":
     """Translates a graph; batch, height and width (multiples of 32) stay free.
 
     The same graph gives the same bytes: names, shapes and documentation of nodes do not tell where and when.
+
+    Args:
+        image_size: (height, width) in px that it is traced at, with as many grid points as form topk has candidates.
     """
     import_runtime("onnxscript", "onnx")
     height, width = (Dim(name, min=2) * SIZE_DIVISOR for name in ("rows", "columns"))
+    # Batch and sizes stay free, so all differ, and none is 1, which exporters take for a constant.
+    rows, columns = (max(side // SIZE_DIVISOR, 3) for side in image_size)
+    columns += rows == columns
+    example = torch.zeros(2, 3, rows * SIZE_DIVISOR, columns * SIZE_DIVISOR)
     shapes = ({0: Dim("batch"), 2: height, 3: width},)
     with _quietly(), torch.no_grad():
-        traced = torch.export.export(graph, (torch.zeros(EXAMPLE),), dynamic_shapes=shapes, strict=False)
+        traced = torch.export.export(graph, (example,), dynamic_shapes=shapes, strict=False)
         program = torch.onnx.export(
             traced,
             dynamo=True,
