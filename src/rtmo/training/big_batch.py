@@ -1,6 +1,6 @@
 """Micro-batches and ranks that train, and log, as one big batch would."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from lightning.pytorch.strategies import Strategy
@@ -32,7 +32,7 @@ class Accumulation:
         self._positives = self._positives + normalizer
         return loss * (own / self._first)
 
-    def finish(self, gradients: Sequence[Tensor], divided_by: int) -> None:
+    def finish(self, gradients: list[Tensor], divided_by: int) -> None:
         """Divides gradients by the number of positives that the big batch has, and begins anew.
 
         Args:

@@ -120,8 +120,11 @@ class PoseModule(LightningModule):
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Makes accumulated gradients those of a big batch; logs their L2 norm, which Lightning clips afterwards."""
+        num_batches = self.trainer.accumulate_grad_batches
+        if num_batches == 1 and not self.logs_this_step():
+            return
         gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
-        self.accumulation.finish(gradients, divided_by=self.trainer.accumulate_grad_batches)
+        self.accumulation.finish(gradients, divided_by=num_batches)
         if self.logs_this_step():
             self.log("train/grad_norm", get_total_norm(gradients))
 
