@@ -157,9 +157,9 @@ def command_of_this_job(module: str) -> list[str]:
     ]
 
 
-def override(key: str, value: str | None) -> str:
+def override(key: str, value: str | Path | None) -> str:
     """As on the command line, whatever characters the value has."""
-    return f"{key}={'null' if value is None else QuotedString(value, Quote.single).with_quotes()}"
+    return f"{key}={'null' if value is None else QuotedString(str(value), Quote.single).with_quotes()}"
 
 
 def _run(job: Callable[[DictConfig], Any], config_name: str) -> None:

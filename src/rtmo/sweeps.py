@@ -56,6 +56,8 @@ def run_job(task: Callable[[DictConfig], Any], cfg: DictConfig) -> Any:
     Returns:
         What the task returns; None if it failed.
     """
+    if os.environ.get("SLURM_PROCID", "0") != "0":
+        return task(cfg)  # one of several processes of the job, of which the first keeps the record
     job = HydraConfig.get()
     folder = Path(job.runtime.output_dir)
     finished_before = (folder / "summary.json").is_file()  # whatever happens now says nothing of that run

@@ -51,6 +51,7 @@ POINTLESS_WARNINGS = (
     "The dirpath has changed from",  # a run that goes on from a checkpoint has a folder of its own
     "The number of training batches .* is smaller than the logging interval",
     "The '.*_dataloader' does not have many workers",
+    "torch.distributed.nn.functional.all_gather is deprecated",  # in its own code
 )
 
 log = logging.getLogger(__name__)

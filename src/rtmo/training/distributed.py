@@ -35,6 +35,22 @@ class DDP(DDPStrategy):
             raise ValueError("the Trainer has not set up this strategy")
         self._launcher: RankLauncher = RankLauncher(self.cluster_environment, self.num_processes, self.num_nodes)
 
+    def setup_environment(self) -> None:
+        """Joins the ranks.
+
+        Raises:
+            InputError: If this rank has another folder than rank 0, as the time in its name is not always the same.
+        """
+        super().setup_environment()
+        if self.lightning_module is None:
+            return
+        own = str(self.lightning_module.trainer.default_root_dir)
+        first = self.broadcast(own)
+        if first != own:
+            raise InputError(
+                f"hydra.run.dir: rank 0 has {first}, rank {self.global_rank} {own}; give the command a folder"
+            )
+
     def optimizer_step(self, *args: Any, **kwargs: Any) -> Any:
         output = super().optimizer_step(*args, **kwargs)
         if self.lightning_module is not None:
