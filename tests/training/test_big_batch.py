@@ -13,7 +13,7 @@ import torch
 from lightning import Trainer
 from networks import lively_rtmo
 from scene import IMAGE_SIZE, make_targets
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import ConstantLR
 from torch.utils.data import DataLoader
 
@@ -25,7 +25,7 @@ from rtmo.losses.criterion import Criterion
 from rtmo.phases import Phases
 from rtmo.skeletons import COCO17
 from rtmo.training.big_batch import Accumulation
-from rtmo.training.distributed import DDP  # noqa: F401 - registers the strategy ddp
+from rtmo.training.distributed import average_norms  # whose module replaces the strategy ddp
 from rtmo.training.module import PoseModule
 from rtmo.types import Batch, Poses, Targets
 
@@ -206,7 +206,10 @@ def _train_on_rank(rank: int, port: int, folder: Path) -> None:
         "accumulated": fit(own, accumulate_grad_batches=2, **options),
         "runs": [run(*sizes, batch_size=2, **options) for sizes in SIZES],
     }
-    torch.save(found, folder / f"{rank}.pt")
+    norm = nn.BatchNorm1d(2)
+    norm(torch.tensor([[0.0, 1.0], [2.0, 3.0]]) * (rank + 1))
+    average_norms(nn.Sequential(norm, nn.BatchNorm1d(4).eval()))
+    torch.save({**found, "norm": norm.state_dict()}, folder / f"{rank}.pt")
 
 
 @pytest.fixture(scope="module")
@@ -245,3 +248,11 @@ def test_ranks_see_the_same_images_and_have_the_same_scores(
     assert together == whole["shown"]
     if sizes[0] % 2 == 0:
         assert sum(map(len, found[0]["shown"])) == sizes[0] // 2
+
+
+@pytest.mark.slow
+def test_ranks_have_the_mean_of_their_statistics(ranks: list[dict[str, Any]]) -> None:
+    """With momentum 0.1, means of (1, 2) and (2, 4), variances of 2 and 8."""
+    for found in ranks:
+        torch.testing.assert_close(found["norm"]["running_mean"], torch.tensor([0.15, 0.3]))
+        torch.testing.assert_close(found["norm"]["running_var"], torch.tensor([1.4, 1.4]))
