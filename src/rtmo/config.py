@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from rtmo import sweeps
 from rtmo.config_data import expand
-from rtmo.config_errors import CONFIG_ERRORS, explain
+from rtmo.config_errors import CONFIG_ERRORS, explain, unnamed_choice
 from rtmo.errors import EXIT_INPUT_ERROR, InputError
 from rtmo.targets import build, check_targets, did_you_mean
 
@@ -63,6 +63,8 @@ def compose(config_name: str = "train", overrides: Sequence[str] = ()) -> DictCo
             return hydra.compose(config_name, list(overrides))
     except CONFIG_ERRORS as error:
         raise InputError(explain(error)) from error
+    except ValueError as error:
+        raise unnamed_choice(error, overrides, conf_dir()) or error from None
 
 
 def validate(cfg: DictConfig, config_name: str, keys: Collection[str]) -> dict[str, Any]:
@@ -163,7 +165,9 @@ def _run(job: Callable[[DictConfig], Any], config_name: str) -> None:
             hydra.main(config_path=str(conf_dir()), config_name=config_name, version_base="1.3")(guarded)()
         except _Refused:
             raise refused[0] from None
-        except Exception:
+        except Exception as error:
+            if isinstance(error, ValueError) and (refusal := unnamed_choice(error, sys.argv[1:], conf_dir())):
+                raise refusal from None
             if not sweeps.all_failed():
                 raise
     if code := sweeps.report():
