@@ -15,6 +15,7 @@ import hydra
 import yaml
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -136,6 +137,31 @@ def main(
         return entry
 
     return decorate
+
+
+def command_of_this_job(module: str) -> list[str]:
+    """The command for another process of the job that runs: its config, its folder, and no sweep around it.
+
+    The other process logs to a file of its own, named after its ``LOCAL_RANK``.
+    """
+    run = HydraConfig.get()
+    flags = {"main": "--config-path", "command-line": "--config-dir"}
+    sources = [(flags.get(source.provider), source.path) for source in run.runtime.config_sources]
+    own = [text for text in run.overrides.hydra if not text.startswith("hydra.mode=")]
+    return [
+        *(sys.executable, "-m", module, "--config-name", str(run.job.config_name)),
+        *(word for flag, path in sources if flag is not None for word in (flag, path)),
+        *own,
+        *run.overrides.task,
+        "hydra.mode=RUN",
+        override("hydra.run.dir", run.runtime.output_dir),
+        f"hydra.job.name={run.job.name}_rank${{oc.env:LOCAL_RANK}}",
+    ]
+
+
+def override(key: str, value: str | None) -> str:
+    """As on the command line, whatever characters the value has."""
+    return f"{key}={'null' if value is None else QuotedString(value, Quote.single).with_quotes()}"
 
 
 def _run(job: Callable[[DictConfig], Any], config_name: str) -> None:

@@ -28,8 +28,10 @@ from rtmo.training.batch_plan import BatchPlan, plan_batch
 from rtmo.training.callbacks.moved_checkpoints import MovedCheckpoints
 from rtmo.training.callbacks.run_record import RunRecord
 from rtmo.training.callbacks.wandb_records import RUN_ID, WandbRecords
+from rtmo.training.distributed import check_strategy, check_trainer
 from rtmo.training.earlier_run import continue_run, in_folder_of, keep_rows
 from rtmo.training.module import PoseModule
+from rtmo.training.ranks import RankLauncher
 from rtmo.weights.file import RECORD, read_file
 from rtmo.weights.load import load_pretrained
 
@@ -67,6 +69,7 @@ def main(cfg: dict[str, Any]) -> float | None:
         chosen_recipe=run.runtime.choices["recipe"],
         sweep=Path(run.sweep.dir).name if in_sweep else None,
         asked=asked,
+        rank_command=[*config.command_of_this_job("rtmo.train"), config.override("ckpt_path", cfg["ckpt_path"])],
     )
 
 
@@ -76,6 +79,7 @@ def train(
     chosen_recipe: str = "",
     sweep: str | None = None,
     asked: Mapping[str, Any] | None = None,
+    rank_command: Sequence[str] | None = None,
 ) -> float | None:
     """Trains a model from a resolved config.
 
@@ -85,6 +89,7 @@ def train(
         chosen_recipe: The file of conf/recipe that was chosen, for the log.
         sweep: Name of the sweep's folder if this is one of several runs of a command.
         asked: The config for the record if it is not ``cfg``, whose ``ckpt_path`` may be of the run's own folder.
+        rank_command: Starts this run in the process of another device; None: the command that this process is of.
 
     Returns:
         The last value of ``optimized_metric``; None if the config names none.
@@ -105,11 +110,8 @@ def train(
     log_model = (cfg["logger"].get("wandb") or {}).get("log_model", False)
     records = [record, WandbRecords(config=cfg, skeleton=skeleton, log_model=log_model), MovedCheckpoints()]
     trainer = build_trainer({**cfg, "logger": loggers}, skeleton, records)
-    if sweep and trainer.world_size > 1 and trainer.strategy.launcher is not None:
-        raise InputError(
-            f"trainer.devices: Lightning would start each of {trainer.world_size} processes with the whole sweep; "
-            "sweep (-m) with trainer.devices=1, or give every run a command of its own"
-        )
+    if isinstance(trainer.strategy.launcher, RankLauncher):
+        trainer.strategy.launcher.command = rank_command
     for logger in trainer.loggers:
         if "global_step" in before and isinstance(logger, CSVLogger):
             keep_rows(logger, before["global_step"])
@@ -197,8 +199,9 @@ def build_trainer(cfg: Mapping[str, Any], skeleton: KeypointSet, callbacks: Sequ
     named = build(cfg["callbacks"], "callbacks", skeleton)
     loggers = build(offline_without_account(cfg["logger"]), "logger")
     settings = {**cfg["trainer"], **_validated_at_the_end(cfg["trainer"])}
+    check_strategy(settings.get("strategy", "auto"))
     try:
-        return build(
+        trainer = build(
             settings,
             "trainer",
             callbacks=[*(callback for callback in named.values() if callback is not None), *callbacks],
@@ -206,6 +209,8 @@ def build_trainer(cfg: Mapping[str, Any], skeleton: KeypointSet, callbacks: Sequ
         )
     except MisconfigurationException as error:
         raise InputError(f"trainer: {error}") from error
+    check_trainer(trainer, sync_batchnorm=settings.get("sync_batchnorm", False))
+    return trainer
 
 
 def _validated_at_the_end(trainer: Mapping[str, Any]) -> dict[str, Any]:
