@@ -1,4 +1,4 @@
-"""The one exception that means: what the user gave cannot be used."""
+"""The exceptions whose message says all: what the user gave cannot be used, or a run cannot go on."""
 
 EXIT_INPUT_ERROR = 2  # the exit code of a command that ends with it
 
@@ -7,5 +7,13 @@ class InputError(ValueError):
     """A config, file or annotation that cannot be used.
 
     Its message names the file or config key, what is wrong there, and the fix. Entry points print the message alone
-    and exit with 2; every other exception is a failure of ours and keeps its traceback.
+    and exit with 2.
+    """
+
+
+class RunError(RuntimeError):
+    """A run that cannot go on although its input is sound: the machine failed it, or its numbers did.
+
+    Its message says what happened and what to do. Entry points print the message alone and exit with 1; every exception
+    but these two is a failure of ours and keeps its traceback.
     """
