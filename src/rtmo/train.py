@@ -24,6 +24,7 @@ from rtmo.download import DownloadError
 from rtmo.errors import InputError
 from rtmo.skeletons import KeypointSet, keypoint_set
 from rtmo.targets import build, did_you_mean
+from rtmo.training import failures
 from rtmo.training.batch_plan import BatchPlan, plan_batch
 from rtmo.training.callbacks.moved_checkpoints import MovedCheckpoints
 from rtmo.training.callbacks.run_record import RunRecord
@@ -121,7 +122,8 @@ def train(
     print_start(console, cfg, chosen_recipe, plan, module, start)
     exit_code = 1
     try:
-        trainer.fit(module, datamodule=datamodule, ckpt_path=cfg["ckpt_path"], weights_only=True)
+        with failures.told(plan, Path(cfg["paths"]["output_dir"])):
+            trainer.fit(module, datamodule=datamodule, ckpt_path=cfg["ckpt_path"], weights_only=True)
         exit_code = 0
     finally:
         if any(isinstance(logger, WandbLogger) for logger in trainer.loggers):
