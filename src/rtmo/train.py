@@ -14,7 +14,7 @@ from hydra.types import RunMode
 from lightning import Trainer, seed_everything
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import CSVLogger, WandbLogger
+from lightning.pytorch.loggers import CSVLogger
 from rich.console import Console
 from torch import Tensor
 
@@ -31,6 +31,7 @@ from rtmo.training.callbacks.run_record import RunRecord
 from rtmo.training.callbacks.wandb_records import RUN_ID, WandbRecords
 from rtmo.training.earlier_run import continue_run, in_folder_of, keep_rows
 from rtmo.training.module import PoseModule
+from rtmo.training.wandb_logger import RunWandbLogger
 from rtmo.weights.file import RECORD, read_file
 from rtmo.weights.load import load_pretrained
 
@@ -126,8 +127,9 @@ def train(
             trainer.fit(module, datamodule=datamodule, ckpt_path=cfg["ckpt_path"], weights_only=True)
         exit_code = 0
     finally:
-        if any(isinstance(logger, WandbLogger) for logger in trainer.loggers):
-            import_module("wandb").finish(exit_code)  # the next job of a sweep in this process starts its own
+        for logger in trainer.loggers:
+            if isinstance(logger, RunWandbLogger):
+                logger.finish(exit_code)
     scores = {
         name.removeprefix("val/"): float(value)
         for name, value in trainer.callback_metrics.items()
