@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rtmo import sweeps
 from rtmo.config_data import expand
 from rtmo.config_errors import CONFIG_ERRORS, explain, unnamed_choice
-from rtmo.errors import EXIT_INPUT_ERROR, InputError
+from rtmo.errors import EXIT_INPUT_ERROR, InputError, RunError
 from rtmo.targets import build, check_targets, did_you_mean
 
 __all__ = ["build", "compose", "conf_dir", "main", "validate"]
@@ -106,9 +106,9 @@ def main(
 ) -> Callable[[Callable[[dict[str, Any]], Any]], Callable[[], None]]:
     """Makes a function of the checked config an entry point: ``hydra.main`` with our exit codes.
 
-    0: done. 2: input that cannot be used, with its message alone. 1: a failure of ours, with its traceback. With
-    HYDRA_FULL_ERROR=1 in the environment every error keeps its traceback. Jobs of a sweep do not end the others
-    (rtmo.sweeps), unless they have no folder of their own to say why they failed.
+    0: done. 2: input that cannot be used, with its message alone. 1: a run that failed, with its message alone, or a
+    failure of ours, with its traceback. With HYDRA_FULL_ERROR=1 every error keeps its traceback. Jobs of a sweep do not
+    end the others (rtmo.sweeps), unless they have no folder of their own to say why they failed.
 
     Args:
         config_name: The entry point's file in conf/.
@@ -128,11 +128,11 @@ def main(
             wants_tracebacks = os.environ.get(FULL_ERROR) == "1"
             try:
                 _run(job, config_name)
-            except CONFIG_ERRORS as error:
+            except (*CONFIG_ERRORS, RunError) as error:
                 if wants_tracebacks:
                     raise
                 print(f"error: {explain(error)}", file=sys.stderr)
-                raise SystemExit(EXIT_INPUT_ERROR) from None
+                raise SystemExit(1 if isinstance(error, RunError) else EXIT_INPUT_ERROR) from None
 
         return entry
 

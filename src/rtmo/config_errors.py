@@ -23,7 +23,7 @@ CONFIG_ERRORS = (InputError, CompactHydraException, OmegaConfBaseException, yaml
 
 
 def explain(error: Exception) -> str:
-    """The message for one of ``CONFIG_ERRORS``."""
+    """The message for one of ``CONFIG_ERRORS``, or for a ``RunError``."""
     if isinstance(error, MissingConfigException):
         return _explain_choice(error)
     if isinstance(error, OverrideParseException):

@@ -14,7 +14,7 @@ from hydra.types import RunMode
 from lightning import Trainer, seed_everything
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import CSVLogger, WandbLogger
+from lightning.pytorch.loggers import CSVLogger
 from rich.console import Console
 from torch import Tensor
 
@@ -24,6 +24,7 @@ from rtmo.download import DownloadError
 from rtmo.errors import InputError
 from rtmo.skeletons import KeypointSet, keypoint_set
 from rtmo.targets import build, did_you_mean
+from rtmo.training import failures
 from rtmo.training.batch_plan import BatchPlan, plan_batch
 from rtmo.training.callbacks.moved_checkpoints import MovedCheckpoints
 from rtmo.training.callbacks.run_record import RunRecord
@@ -32,6 +33,7 @@ from rtmo.training.distributed import check_strategy, check_trainer
 from rtmo.training.earlier_run import continue_run, in_folder_of, keep_rows
 from rtmo.training.module import PoseModule
 from rtmo.training.ranks import RankLauncher
+from rtmo.training.wandb_logger import RunWandbLogger
 from rtmo.weights.file import RECORD, read_file
 from rtmo.weights.load import load_pretrained
 
@@ -123,11 +125,13 @@ def train(
     print_start(console, cfg, chosen_recipe, plan, module, start)
     exit_code = 1
     try:
-        trainer.fit(module, datamodule=datamodule, ckpt_path=cfg["ckpt_path"], weights_only=True)
+        with failures.told(plan, Path(cfg["paths"]["output_dir"])):
+            trainer.fit(module, datamodule=datamodule, ckpt_path=cfg["ckpt_path"], weights_only=True)
         exit_code = 0
     finally:
-        if any(isinstance(logger, WandbLogger) for logger in trainer.loggers):
-            import_module("wandb").finish(exit_code)  # the next job of a sweep in this process starts its own
+        for logger in trainer.loggers:
+            if isinstance(logger, RunWandbLogger):
+                logger.finish(exit_code)
     scores = {
         name.removeprefix("val/"): float(value)
         for name, value in trainer.callback_metrics.items()

@@ -53,10 +53,13 @@ class ImageFile(StoredImage):
         """See ``StoredImage``.
 
         Raises:
-            InputError: If the image is damaged or not of the size that its annotation says; a difference of less than
-                ``reduction`` does not show in a reduced image.
+            InputError: If the image is gone, damaged or not of the size that its annotation says; a difference of less
+                than ``reduction`` does not show in a reduced image.
         """
-        pixels = read_image(self.file, self.displayed, reduction)
+        try:
+            pixels = read_image(self.file, self.displayed, reduction)
+        except OSError as error:
+            raise InputError(f"{self.file}: cannot be read any more ({error.strerror}); {_FIX}") from error
         height, width = self.image_size
         is_reduced = pixels.shape[:2] == (-(-height // reduction), -(-width // reduction))
         # What has the size of the whole may also be half of an image twice as large.

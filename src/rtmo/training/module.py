@@ -119,13 +119,16 @@ class PoseModule(LightningModule):
         return self.accumulation.weigh(losses["loss"], losses["normalizer"])
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Makes accumulated gradients those of a big batch; logs their L2 norm, which Lightning clips afterwards."""
+        """Makes accumulated gradients those of a big batch; logs their L2 norm, which Lightning clips afterwards.
+
+        A skipped step has none; see ``callbacks.non_finite``.
+        """
         num_batches = self.trainer.accumulate_grad_batches
         if num_batches == 1 and not self.logs_this_step():
             return
         gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
         self.accumulation.finish(gradients, divided_by=num_batches)
-        if self.logs_this_step():
+        if gradients and self.logs_this_step():
             self.log("train/grad_norm", get_total_norm(gradients))
 
     def on_fit_start(self) -> None:
@@ -144,16 +147,6 @@ class PoseModule(LightningModule):
             self.log("train/images_per_second", self.step_times.images_per_second, batch_size=len(batch))
             self.log("train/data_wait", self.step_times.data_wait, batch_size=len(batch))
             self.log("train/memory_mib", self.peak_memory.mib(), batch_size=len(batch))
-
-    def on_train_epoch_end(self) -> None:
-        """Stops a run that diverged, before its checkpoint replaces the last good one.
-
-        Raises:
-            RuntimeError: If the loss of the epoch's last step, on any rank, is not finite.
-        """
-        is_finite = bool(self.trainer.callback_metrics["train/loss"].isfinite())
-        if not self.trainer.strategy.reduce_boolean_decision(is_finite):
-            raise RuntimeError(f"the loss is not finite since epoch {self.current_epoch}; lower optimizer.lr")
 
     def on_validation_end(self) -> None:
         self.step_times.resume()  # it may come in the middle of an epoch
