@@ -1,6 +1,7 @@
-"""The one exception that means: what the user gave cannot be used."""
+"""The one exception that means: what the user gave cannot be used; and the exit codes of commands."""
 
-EXIT_INPUT_ERROR = 2  # the exit code of a command that ends with it
+EXIT_INPUT_ERROR = 2  # of a command that ends with it
+EXIT_INTERRUPTED = 75  # of a training that was asked to stop, and can go on where it did
 
 
 class InputError(ValueError):

@@ -6,12 +6,13 @@ from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torch.utils.data import DataLoader, DistributedSampler
 
 from rtmo.data.collate import collate
 from rtmo.data.image_cache import ImageCache
-from rtmo.data.pipeline import Augmentation, Item, TrainDataset, ValDataset
-from rtmo.data.process import prepare_process
+from rtmo.data.pipeline import Augmentation, TrainDataset, ValDataset
+from rtmo.data.process import prepare_worker
+from rtmo.data.resumable import ResumableLoader
 from rtmo.data.sampler import EpochSampler
 from rtmo.data.source import PoseSource
 from rtmo.data.transforms import check_image_size
@@ -114,16 +115,21 @@ class PoseDataModule(LightningDataModule):
             cache=self._cache,
         )
         rank, world_size = self._rank()
-        epoch = 0 if self.trainer is None else self.trainer.current_epoch
+        # Epochs processed, not completed: a checkpoint of an epoch's end is written between the two.
+        epoch = 0 if self.trainer is None else self.trainer.fit_loop.epoch_progress.current.processed
         sampler = EpochSampler(dataset, seed=self.seed, rank=rank, world_size=world_size, epoch=epoch)
-        self._reload_in_phase_c(dataset, epoch)
+        self._reload_in_phase_c(dataset, 0 if self.trainer is None else self.trainer.current_epoch)
         if len(sampler) < self.batch_size:
             log.warning(
                 "%s: only %d training images per rank, fewer than batch_size %d: every batch has %d",
                 *(self.train_source.name, len(sampler), self.batch_size, len(sampler)),
             )
         drop_last = self.drop_last and len(sampler) >= self.batch_size
-        return self._loader(dataset, self.batch_size, sampler=sampler, drop_last=drop_last)
+        options = {**self._options(self.batch_size), "drop_last": drop_last}
+        if self.trainer is None or self.trainer.overfit_batches > 0:  # for which Lightning exchanges the sampler
+            return DataLoader(dataset, sampler=sampler, **options)
+        progress = self.trainer.fit_loop.epoch_loop.batch_progress
+        return ResumableLoader(dataset, sampler=sampler, batches_done=lambda: progress.current.processed, **options)
 
     def _reload_in_phase_c(self, dataset: TrainDataset, epoch: int) -> None:
         """Has Lightning ask for another loader when phase C begins, if its epochs have another number of images.
@@ -147,26 +153,23 @@ class PoseDataModule(LightningDataModule):
         options: dict[str, Any] = {}
         if world_size > 1:
             options["sampler"] = DistributedSampler(dataset, num_replicas=world_size, rank=rank, shuffle=False)
-        keeps_workers = source is self.val_source  # those of further sets would wait in vain most of the time
-        return self._loader(dataset, self.val_batch_size, keeps_workers=keeps_workers, **options)
+        # workers of further sets would wait in vain most of the time
+        return DataLoader(dataset, **self._options(self.val_batch_size, source is self.val_source), **options)
 
     def _rank(self) -> tuple[int, int]:
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
-    def _loader(
-        self, dataset: Dataset[Item], batch_size: int, keeps_workers: bool = True, **options: Any
-    ) -> DataLoader[Any]:
+    def _options(self, batch_size: int, keeps_workers: bool = True) -> dict[str, Any]:
+        """What all loaders have in common."""
         reloads = getattr(self.trainer, "reload_dataloaders_every_n_epochs", 0) > 0
-        return DataLoader(
-            dataset,
-            batch_size=batch_size,
-            num_workers=self.num_workers,
-            collate_fn=collate,
-            pin_memory=torch.cuda.is_available(),
+        return {
+            "batch_size": batch_size,
+            "num_workers": self.num_workers,
+            "collate_fn": collate,
+            "pin_memory": torch.cuda.is_available(),
             # Replacing a loader whose workers persist is unsafe with pinned memory (pytorch issue 91252).
-            persistent_workers=keeps_workers and self.num_workers > 0 and not reloads,
-            worker_init_fn=prepare_process,
+            "persistent_workers": keeps_workers and self.num_workers > 0 and not reloads,
+            "worker_init_fn": prepare_worker,
             # A generator of its own: the number of workers must not change what others draw from the global one.
-            generator=torch.Generator().manual_seed(self.seed),
-            **options,
-        )
+            "generator": torch.Generator().manual_seed(self.seed),
+        }

@@ -120,6 +120,9 @@ class PoseModule(LightningModule):
     def on_fit_start(self) -> None:
         self.peak_memory.start()
 
+    def on_train_start(self) -> None:
+        self.step_times.resume()  # it may be within an epoch
+
     def on_train_epoch_start(self) -> None:
         self.step_times.resume()
 
@@ -140,7 +143,8 @@ class PoseModule(LightningModule):
         Raises:
             RuntimeError: If the loss of the epoch's last step, on any rank, is not finite.
         """
-        is_finite = bool(self.trainer.callback_metrics["train/loss"].isfinite())
+        loss = self.trainer.callback_metrics.get("train/loss")  # none: all that was left of the epoch was to validate
+        is_finite = loss is None or bool(loss.isfinite())
         if not self.trainer.strategy.reduce_boolean_decision(is_finite):
             raise RuntimeError(f"the loss is not finite since epoch {self.current_epoch}; lower optimizer.lr")
 
