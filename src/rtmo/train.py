@@ -53,6 +53,7 @@ POINTLESS_WARNINGS = (
     r".isinstance\(treespec, LeafSpec\). is deprecated",  # in its own code
     "It is recommended to use .*'val/.* sync_dist=True",  # the metric has gathered all ranks
     "The dirpath has changed from",  # a run that goes on from a checkpoint has a folder of its own
+    "You're resuming from a checkpoint that ended before the epoch ended",  # the data module knows where that was
     "The number of training batches .* is smaller than the logging interval",
     "The '.*_dataloader' does not have many workers",
 )

@@ -12,7 +12,6 @@ from rtmo.data.collate import collate
 from rtmo.data.image_cache import ImageCache
 from rtmo.data.pipeline import Augmentation, TrainDataset, ValDataset
 from rtmo.data.process import prepare_worker
-from rtmo.data.resumable import ResumableLoader
 from rtmo.data.sampler import EpochSampler
 from rtmo.data.source import PoseSource
 from rtmo.data.transforms import check_image_size
@@ -89,6 +88,7 @@ class PoseDataModule(LightningDataModule):
         self.cache_gb = cache_gb
         self._cache: ImageCache | None = None
         self.max_epochs = 1  # until a Trainer says otherwise
+        self._start = {"epoch": 0, "batches": 0}  # where the run began or goes on
 
     def setup(self, stage: str) -> None:
         """Learns the length of the run, of which the phases are fractions.
@@ -115,9 +115,10 @@ class PoseDataModule(LightningDataModule):
             cache=self._cache,
         )
         rank, world_size = self._rank()
-        # Epochs processed, not completed: a checkpoint of an epoch's end is written between the two.
         epoch = 0 if self.trainer is None else self.trainer.fit_loop.epoch_progress.current.processed
+        epoch = max(epoch, self._start["epoch"])  # Lightning may ask for a loader before it knows where it goes on
         sampler = EpochSampler(dataset, seed=self.seed, rank=rank, world_size=world_size, epoch=epoch)
+        sampler.start_at(self._start["epoch"], self._start["batches"] * self.batch_size)
         self._reload_in_phase_c(dataset, 0 if self.trainer is None else self.trainer.current_epoch)
         if len(sampler) < self.batch_size:
             log.warning(
@@ -125,11 +126,30 @@ class PoseDataModule(LightningDataModule):
                 *(self.train_source.name, len(sampler), self.batch_size, len(sampler)),
             )
         drop_last = self.drop_last and len(sampler) >= self.batch_size
-        options = {**self._options(self.batch_size), "drop_last": drop_last}
-        if self.trainer is None or self.trainer.overfit_batches > 0:  # for which Lightning exchanges the sampler
-            return DataLoader(dataset, sampler=sampler, **options)
-        progress = self.trainer.fit_loop.epoch_loop.batch_progress
-        return ResumableLoader(dataset, sampler=sampler, batches_done=lambda: progress.current.processed, **options)
+        return DataLoader(dataset, sampler=sampler, drop_last=drop_last, **self._options(self.batch_size))
+
+    def state_dict(self) -> dict[str, int]:
+        """The place in the epoch, for checkpoints; as its order is known, a number of batches."""
+        if self.trainer is None:
+            return {}
+        epochs, batches = self.trainer.fit_loop.epoch_progress.current, self.trainer.fit_loop.epoch_loop.batch_progress
+        is_between = epochs.processed > epochs.completed  # an epoch is over, and the next one has not begun
+        place = {"epoch": epochs.processed, "batches": 0 if is_between else batches.current.processed}
+        return {**place, "batch_size": self.batch_size, "world_size": self.trainer.world_size}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Has the next loader go on at the place of a checkpoint, without loading what comes before.
+
+        Raises:
+            InputError: If that is within an epoch, whose batches had another size.
+        """
+        for name, size in (("batch_size", self.batch_size), ("world_size", self._rank()[1])):
+            if state_dict["batches"] and state_dict[name] != size:
+                raise InputError(
+                    f"ckpt_path: was written within an epoch, with {name} {state_dict[name]}, and now it is {size}; give "
+                    "that one until the epoch is over"
+                )
+        self._start = state_dict
 
     def _reload_in_phase_c(self, dataset: TrainDataset, epoch: int) -> None:
         """Has Lightning ask for another loader when phase C begins, if its epochs have another number of images.
