@@ -5,6 +5,7 @@ Nothing else reads a config; classes get typed keyword arguments from ``rtmo.tar
 
 import functools
 import os
+import re
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -161,7 +162,9 @@ def command_of_this_job(module: str) -> list[str]:
 
 def override(key: str, value: str | None) -> str:
     """As on the command line, whatever characters the value has."""
-    return f"{key}={'null' if value is None else QuotedString(value, Quote.single).with_quotes()}"
+    if value is not None and not re.fullmatch(r"[\w./-]+", value):
+        value = QuotedString(value, Quote.single).with_quotes()
+    return f"{key}={'null' if value is None else value}"
 
 
 def _run(job: Callable[[DictConfig], Any], config_name: str) -> None:

@@ -134,6 +134,9 @@ class PoseModule(LightningModule):
     def on_fit_start(self) -> None:
         self.peak_memory.start()
 
+    def on_train_start(self) -> None:
+        self.step_times.resume()  # it may be within an epoch
+
     def on_train_epoch_start(self) -> None:
         self.step_times.resume()
 
