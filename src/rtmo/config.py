@@ -162,7 +162,7 @@ def command_of_this_job(module: str) -> list[str]:
 
 def override(key: str, value: str | None) -> str:
     """As on the command line, whatever characters the value has."""
-    if value is not None and not re.fullmatch(r"[\w./-]+", value):
+    if value is not None and not re.fullmatch(r"[\w.-]*/[\w./-]*", value):
         value = QuotedString(value, Quote.single).with_quotes()
     return f"{key}={'null' if value is None else value}"
 
