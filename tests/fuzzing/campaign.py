@@ -65,7 +65,7 @@ def run(
     """Fuzzes some kinds in turn.
 
     Args:
-        findings: Gets a folder of the input for each finding, with ``outcome.txt``.
+        findings: Gets a folder of the input for each finding, and beside it a .txt of the outcome.
         kinds: Names of subjects; none: all.
     """
     names = [*(kinds or subjects)]
@@ -74,6 +74,9 @@ def run(
     with tempfile.TemporaryDirectory() as folder:
         reader = Reader(Path(folder), subjects, seed)
         try:
+            for kind in names:
+                if (outcome := reader.outcome(kind, None, seconds_a_case)) != RESULT:
+                    raise ValueError(f"{kind}: what should be valid is not: {outcome}")
             for number, kind in _numbered(names):
                 if time.monotonic() > deadline:
                     break
@@ -81,8 +84,8 @@ def run(
                 cases.append(Case(kind, number, outcome))
                 if cases[-1].is_finding:
                     place = findings / f"{kind}-{seed}-{number}"
-                    shutil.copytree(reader.inputs / kind, place, dirs_exist_ok=True, symlinks=True)
-                    (place / "outcome.txt").write_text(outcome)
+                    shutil.copytree(reader.inputs / kind, place, dirs_exist_ok=True)
+                    place.with_suffix(".txt").write_text(outcome)
         finally:
             reader.end()
     return cases
@@ -114,8 +117,8 @@ class Reader:
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection
 
-    def outcome(self, kind: str, number: int, seconds: float) -> str:
-        """Writes the input of a case and has it read."""
+    def outcome(self, kind: str, number: int | None, seconds: float) -> str:
+        """Has the input of a case written and read; None: the valid one."""
         if self._process is None:
             self._start()
         self._pipe.send((kind, number))
@@ -157,9 +160,11 @@ def _read_cases(pipe: Connection, valid: Path, inputs: Path, subjects: Mapping[s
         if not (valid / kind).exists():
             (valid / kind).mkdir(parents=True)
             subject.write(valid / kind)
-            subject.read(_copied(valid / kind, inputs / kind))  # is valid, and has imported what it needs
         folder = _copied(valid / kind, inputs / kind)
-        mutate(folder, subject, random.Random(f"{seed} {kind} {number}"))
+        if number is None:
+            subject.read(folder)  # without a limit, as it imports what it needs
+        else:
+            mutate(folder, subject, random.Random(f"{seed} {kind} {number}"))
         pipe.send(outcome_of(subject, folder))
 
 
@@ -170,10 +175,10 @@ def mutate(folder: Path, subject: Subject, rng: random.Random) -> None:
 
 
 def outcome_of(subject: Subject, folder: Path) -> str:
-    """What becomes of an input in this process."""
+    """What becomes of a copy of an input in this process; readers may write beside what they read."""
     try:
-        with _little_memory():
-            subject.read(folder)
+        with tempfile.TemporaryDirectory() as place, _little_memory():
+            subject.read(_copied(folder, Path(place) / folder.name))
     except InputError as error:
         message = str(error)
         return REFUSED if len(message) <= LONGEST_MESSAGE else f"a message of {len(message)}: {message[:200]}"

@@ -142,7 +142,7 @@ def _other_tensor(tensor: torch.Tensor, rng: random.Random) -> torch.Tensor:
         case 4:
             return torch.cat([tensor[None], tensor[None]]).flatten(0, 1) if tensor.ndim else tensor
         case _:
-            return tensor.to_sparse() if tensor.ndim else tensor.fill_(float("nan"))
+            return tensor.to_sparse() if tensor.ndim else tensor.double().fill_(float("nan"))
 
 
 def in_zip(content: bytes, rng: random.Random) -> bytes:

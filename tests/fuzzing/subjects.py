@@ -26,6 +26,7 @@ from rtmo.config import compose, validate
 from rtmo.data.archive import unpack, unpacked_beside
 from rtmo.data.coco_json import read_coco
 from rtmo.data.coco_pose import AnnotatedImages, CocoPose
+from rtmo.data.converters import posetrack18
 from rtmo.data.coco_results import read_results
 from rtmo.data.doctor.examine import DataSet, examine
 from rtmo.data.doctor.images import open_images, wanted_images
@@ -177,7 +178,7 @@ _MPII = [
 _POSETRACK = {
     "images": [{**_IMAGE, "is_labeled": True, "ignore_regions_x": [[1, 9, 9]], "ignore_regions_y": [[1, 1, 9]]}],
     "annotations": [{"id": 1, "track_id": 0, **_BOX, "keypoints": _triples(17)}],
-    "categories": [{"id": 1, "name": "person", "keypoints": list(KEYPOINT_SETS["posetrack18"].joints)}],
+    "categories": [{"id": 1, "name": "person", "keypoints": list(posetrack18._JOINTS)}],
 }
 
 
@@ -318,7 +319,7 @@ def _read_results(folder: Path) -> None:
 _OVERRIDES = (
     "model=rtmo_n data=synthetic recipe=fast paths.output_dir=x seed=3 image_size=[96,128] trainer.max_epochs=2 "
     "data.train.num_images=8 optimizer.lr=0.001 phases.refine_start=0.5 criterion.assigner.topk=5 nominal_batch=16 "
-    "module.score_thr=0.2 augment.main.mosaic.prob=0.5 callbacks.ema=null +trainer.limit_train_batches=2"
+    "module.score_thr=0.2 augment=mosaic augment.main.affine.scale=[0.5,1] callbacks.ema=null +trainer.limit_train_batches=2"
 )
 
 

@@ -14,8 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Int64, UInt8
 
-from rtmo.data.image_file import MAX_PIXELS
-from rtmo.data.values import is_file_name, is_list_of, whole_number
+from rtmo.data.values import MAX_PIXELS, is_file_name, is_list_of, whole_number
 from rtmo.documents import parse_json
 from rtmo.errors import InputError
 from rtmo.ops.boxes import pairwise_iou

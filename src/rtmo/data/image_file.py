@@ -24,7 +24,6 @@ _SCALES = {
 }
 # EXIF's tag, and its values that trade height and width
 _ORIENTATION, _TURNED_BY_90 = 0x0112, range(5, 9)
-MAX_PIXELS = 178_956_970  # of an image that is read; where Pillow refuses them, twice its own MAX_IMAGE_PIXELS
 # Named, for Pillow knows formats that run programs (EPS) or ask the network.
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM", "GIF", "AVIF", "JPEG2000")
 _FIX = "download the file again, or leave its image out"

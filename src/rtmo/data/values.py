@@ -5,6 +5,10 @@ import os
 from typing import Any
 
 
+# Of an image that is read. Pillow, which opens all of them first, refuses more: twice its own MAX_IMAGE_PIXELS.
+MAX_PIXELS = 178_956_970
+
+
 def whole_number(value: Any) -> int | None:
     """An id: a whole number of 64 bits; True, 1.5 and "1" are none."""
     return value if type(value) is int and abs(value) < 2**63 else None

@@ -9,12 +9,13 @@ The table here is of formats that data sets are published in; ``rtmo.data.folder
 
 import functools
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from rtmo.data.converters import aic, halpe, jhmdb, mpii, posetrack18
 from rtmo.errors import InputError
 
 
+@runtime_checkable
 class Reader(Protocol):
     """Reads one format.
 
