@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Int64, UInt8
 
-from rtmo.data.values import MAX_PIXELS, is_file_name, is_list_of, whole_number
+from rtmo.data.values import FARTHEST, MAX_PIXELS, is_file_name, is_list_of, whole_number
 from rtmo.documents import parse_json
 from rtmo.errors import InputError
 from rtmo.ops.boxes import pairwise_iou
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 # Where a source does not give the area of a person: this share of the box, as the CrowdPose evaluation assumes.
 AREA_OF_BOX = 0.53
 
+_PLACES = f"finite and within {FARTHEST:,} px"
 _HOW_TO_GET = (
     "python -m rtmo.data get coco downloads COCO 2017 to coco/ below paths.data_dir, and other sets by their names; "
     "or point paths.data_dir to the folder that holds coco/. Nothing to download: data=synthetic"
@@ -326,6 +327,10 @@ def _check_people(file: Path, annotations: Sequence[Mapping[str, Any]], joints: 
             )
 
 
+def _are_places(values: np.ndarray) -> np.ndarray:
+    return np.asarray(np.abs(values) <= FARTHEST)
+
+
 def _check_values(
     file: Path,
     annotations: Sequence[Mapping[str, Any]],
@@ -335,10 +340,10 @@ def _check_values(
 ) -> None:
     """Reports the first value that would poison a loss."""
     for field, bad, rule in (
-        ("bbox", ~np.isfinite(bboxes).all(1) | (bboxes[:, 2:] < 0).any(1), "finite, with width and height >= 0"),
-        ("keypoints", ~np.isfinite(keypoints).all((1, 2)), "finite"),
+        ("bbox", ~_are_places(bboxes).all(1) | (bboxes[:, 2:] < 0).any(1), f"{_PLACES}, with width and height >= 0"),
+        ("keypoints", ~_are_places(keypoints).all((1, 2)), _PLACES),
         ("keypoints", ~np.isin(keypoints[..., 2], (0, 1, 2)).all(1), "x, y, visibility with visibility 0, 1 or 2"),
-        ("area", ~np.isfinite(area) | (area < 0), "finite and >= 0"),
+        ("area", ~(area <= FARTHEST**2) | (area < 0), f"finite, >= 0 and at most {FARTHEST:,} px squared"),
     ):
         if bad.any():
             annotation = annotations[int(bad.argmax())]

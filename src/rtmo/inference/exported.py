@@ -75,8 +75,8 @@ class ExportRecord:
         """
         if text is None:
             raise InputError(f"{path}: an ONNX model, but not one of rtmo.export: it does not name its joints")
-        plain = parse_json(text, f"{path}: its metadata {KEY!r}")
         try:
+            plain = parse_json(text, KEY)
             if plain["version"] != VERSION:
                 raise ValueError(f"version {plain['version']} of the format, this rtmo reads {VERSION}")
             differing = [name for name, value in CONVENTIONS.items() if plain[name] != value]
