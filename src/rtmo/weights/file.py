@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from rtmo.documents import parse_json
 from rtmo.errors import InputError
 
 TORCH_SUFFIXES = (".pth", ".pt", ".ckpt")
@@ -186,10 +187,7 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: damaged or no safetensors file ({error}); get it again") from error
     if record is None:
         return {"state_dict": state_dict}
-    try:
-        return {"state_dict": state_dict, RECORD: json.loads(record)}
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}: its metadata {RECORD!r} is not JSON ({error}); get the file again") from error
+    return {"state_dict": state_dict, RECORD: parse_json(record, f"{path}: its metadata {RECORD!r}")}
 
 
 def _read_torch(path: Path) -> Any:
