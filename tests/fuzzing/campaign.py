@@ -25,7 +25,6 @@ import psutil
 
 from fuzzing.mutations import mutated
 from fuzzing.subjects import SUBJECTS, Subject
-
 from rtmo.errors import InputError
 
 SECONDS_A_CASE = 20.0

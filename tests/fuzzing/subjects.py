@@ -1,9 +1,9 @@
 """What is fuzzed: a folder of valid input for each kind, and how a user's command reads it."""
 
 import functools
-import json
 import gzip
 import hashlib
+import json
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,8 +26,8 @@ from rtmo.config import compose, validate
 from rtmo.data.archive import unpack, unpacked_beside
 from rtmo.data.coco_json import read_coco
 from rtmo.data.coco_pose import AnnotatedImages, CocoPose
-from rtmo.data.converters import posetrack18
 from rtmo.data.coco_results import read_results
+from rtmo.data.converters import posetrack18
 from rtmo.data.doctor.examine import DataSet, examine
 from rtmo.data.doctor.images import open_images, wanted_images
 from rtmo.data.doctor.repair import repaired

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from rtmo.errors import RunError
+from rtmo.training.big_batch import Accumulation
 from rtmo.training.callbacks.ema import EMA
 from rtmo.training.callbacks.non_finite import NonFinite
 from rtmo.training.memory import PeakMemory
@@ -30,7 +31,7 @@ class Tiny(PoseModule):
         torch.manual_seed(0)
         self.net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 1, 3))
         self.added = added
-        self.step_times, self.peak_memory = StepTimes(), PeakMemory()
+        self.accumulation, self.step_times, self.peak_memory = Accumulation(), StepTimes(), PeakMemory()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss = self.net(batch.images).float().square().mean() + self.added.get(batch.image_ids[0], 0.0)
