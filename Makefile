@@ -47,8 +47,10 @@ clean:  ## Removes environments and caches; runs stay
 	$(BIN)/python -m pip install -c constraints.txt -e .
 	@touch $@
 
+# A client that others wrote, by itself: it asks for another build of the OpenCV that rtmo has.
 .venv/installed-dev: .venv/installed
 	$(BIN)/python -m pip install -c constraints.txt -e ".[dev]"
+	$(BIN)/python -m pip install --no-deps rtmlib==0.0.16
 	@touch $@
 
 # Two calls: what mmpose says it depends on does not install.

@@ -47,7 +47,7 @@ def test_every_form_and_precision_is_an_option(options) -> None:
 
 def test_candidates_are_at_most_the_grid_points(options) -> None:
     topk = options | {"form": "topk"}
-    check_candidates(topk, (160, 160), (16, 32))
+    check_candidates(topk, (256, 256), (16, 32))
     with pytest.raises(InputError, match="an image of 128 x 128 px has 80 grid points"):
         check_candidates(topk, (128, 128), (16, 32))
     check_candidates(options, (128, 128), (16, 32))

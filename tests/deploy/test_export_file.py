@@ -145,8 +145,15 @@ def test_a_file_that_differs_is_not_left(monkeypatch: pytest.MonkeyPatch, tmp_pa
     other = onnx.load(save_exported(tmp_path / "other.onnx", metadata=""))
     monkeypatch.setattr("rtmo.deploy.file.make_onnx", lambda *_: deepcopy(other))
 
-    with pytest.raises(InputError, match="does not give torch's poses"):
-        save(tmp_path / "there" / "model.onnx", model, record, images, replace(EXACT, unmatched=0.1))
+    for form, message in (("nms", "does not give torch's poses"), ("topk", f"candidates={CANDIDATES} are too few")):
+        with pytest.raises(InputError, match=message):
+            save(
+                tmp_path / "there" / "model.onnx",
+                model,
+                replace(record, form=form),
+                images,
+                replace(EXACT, unmatched=0.1),
+            )
     assert not list((tmp_path / "there").iterdir())
     with pytest.raises(InputError, match="cannot be written"):
         save(tmp_path / "other.onnx" / "model.onnx", model, record, images)

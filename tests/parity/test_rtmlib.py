@@ -1,13 +1,10 @@
-"""rtmlib, a client of RTMO that others wrote, runs our files unchanged and gives our poses.
-
-It is installed beside rtmo by `pip install --no-deps rtmlib==0.0.16`: what it asks for is another build of the OpenCV
-that rtmo has.
-"""
+"""rtmlib, a client of RTMO that others wrote, runs our files unchanged and gives our poses."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
+import rtmlib
 import torch
 from networks import lively_rtmo
 
@@ -23,7 +20,6 @@ SIZE = (160, 192)
 @pytest.mark.usefixtures("unchecked_shapes")
 @pytest.mark.parametrize("form", ["nms", "topk"])
 def test_gives_our_poses(form: str, tmp_path: Path) -> None:
-    rtmlib = pytest.importorskip("rtmlib")
     model = lively_rtmo()
     image = np.random.default_rng(0).integers(0, 256, (200, 300, 3), np.uint8)
     padded, ratio = rtmlib.RTMO.preprocess(_Sized, image)  # letterboxed to the upper left

@@ -4,7 +4,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.plugins import MixedPrecision
+from networks import small_rtmo
 from torch import nn
+from torch.nn.utils import get_total_norm
 
 from rtmo.evaluation.coco import CocoKeypointAP
 from rtmo.losses.criterion import Criterion
@@ -118,3 +121,67 @@ def test_loggers_get_the_batch_that_the_optimizer_steps_with(is_due, accumulates
         fast_dev_run=False,
     )
     assert PoseModule.logs_this_step(SimpleNamespace(trainer=trainer)) == (is_due and not accumulates)
+
+
+def training_module(**options):
+    arguments = {"lr": 1e-3, "weight_decay": 0.05, **options.pop("optimizer", {})}
+    return PoseModule(
+        model=small_rtmo(),
+        criterion=Silent(),
+        optimizer=partial(options.pop("make_optimizer", torch.optim.AdamW), **arguments),
+        schedule=lambda optimizer, num_steps: torch.optim.lr_scheduler.LinearLR(optimizer, total_iters=num_steps),
+        metric=partial(CocoKeypointAP, skeleton=COCO17),
+        phases=Phases(),
+        lr_factors={},
+        **options,
+    )
+
+
+def test_compiling_keeps_the_names_of_weights(monkeypatch):
+    calls = []
+
+    def compile_nothing(call):
+        return lambda *inputs: calls.append(call.__self__) or call(*inputs)
+
+    monkeypatch.setattr(torch, "compile", compile_nothing)
+    plain, faster = training_module(), training_module(compile=True)
+    assert list(faster.state_dict()) == list(plain.state_dict())
+    for module in (plain, faster):
+        module.model(torch.rand(1, 3, 64, 64))
+    assert calls == [faster.model.backbone, faster.model.neck]
+
+
+def test_compiled_activations_cannot_be_checkpointed():
+    with pytest.raises(ValueError, match=r"checkpoint_activations=true and module\.compile=true do not go together"):
+        training_module(compile=True, checkpoint_activations=True)
+
+
+def test_checkpointing_activations_keeps_names():
+    assert list(training_module(checkpoint_activations=True).state_dict()) == list(training_module().state_dict())
+
+
+@pytest.mark.parametrize(
+    ("make_optimizer", "options", "fused"),
+    [
+        (torch.optim.AdamW, {}, True),
+        (torch.optim.AdamW, {"foreach": True}, None),  # as the config says
+        (torch.optim.AdamW, {"fused": False}, False),
+        (torch.optim.NAdam, {}, "there is no such thing"),
+    ],
+)
+def test_optimizers_are_fused_where_they_can_be(monkeypatch, make_optimizer, options, fused):
+    monkeypatch.setattr(PoseModule, "trainer", SimpleNamespace(estimated_stepping_batches=10))
+    module = training_module(make_optimizer=make_optimizer, optimizer=options)
+    optimizer = module.configure_optimizers()["optimizer"]
+    assert optimizer.defaults.get("fused", "there is no such thing") == fused
+
+
+def test_gradients_are_clipped_before_a_fused_step(monkeypatch):
+    """Lightning refuses to in mixed precision if the optimizer says that it unscales gradients itself."""
+    monkeypatch.setattr(PoseModule, "trainer", SimpleNamespace(estimated_stepping_batches=10))
+    module = training_module()
+    optimizer = module.configure_optimizers()["optimizer"]
+    for parameter in module.model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    MixedPrecision("bf16-mixed", "cpu").clip_gradients(optimizer, clip_val=0.1)
+    assert get_total_norm([each.grad for each in module.model.parameters()]) == pytest.approx(0.1, rel=1e-4)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -94,22 +94,22 @@ class SimOTA(nn.Module):
             nobody = cls_logits[..., 0].new_zeros(cls_logits.shape[:2])
             return Assignment(gt_index=nobody.long() - 1, oks=nobody)
         inside, near = self._locate(priors, strides, targets)
-        candidate = ((inside | near) & targets.valid[..., None]).any(dim=1, keepdim=True) & targets.valid[..., None]
+        is_candidate = (torch.maximum(inside, near).masked_fill(~targets.valid[..., None], -1) > 0).any(dim=1)
+        never = ~(is_candidate[:, None] & targets.valid[..., None])
         iou = pairwise_iou(targets.bboxes, bboxes)
         oks = pairwise_oks(proxy_keypoints, targets.keypoints, targets.labeled, targets.area, self.oks_sigmas).mT
         cost = (
             self.iou_weight * -(iou + _EPS).log()
             + self.oks_weight * -(oks + _EPS).log()
             + self.cls_weight * functional.softplus(-cls_logits).mT / 2
-            + _OUTSIDE_COST * ~(inside & near)
-        ).masked_fill(~candidate, torch.inf)
-        quality = (oks if self.dynamic_k_indicator == "oks" else iou).masked_fill(~candidate, 0)
-        claimed = self._claim(cost, quality)
+            + _OUTSIDE_COST * (torch.minimum(inside, near) <= 0)
+        ).masked_fill(never, torch.inf)
+        quality = (oks if self.dynamic_k_indicator == "oks" else iou).masked_fill(never, 0)
+        num_claims, claimant = self._claim(cost, quality)
 
         # a prior claimed by several people goes to whom it suits best, even if that person did not claim it
-        contested = claimed.sum(dim=1) > 1
-        person = torch.where(contested, cost.argmin(dim=1), claimed.int().argmax(dim=1))
-        positive = claimed.any(dim=1)
+        person = torch.where(num_claims > 1, cost.min(dim=1).indices, claimant)
+        positive = num_claims > 0
         return Assignment(
             gt_index=torch.where(positive, person, -1),
             oks=torch.where(positive, oks.gather(1, person[:, None])[:, 0], 0),
@@ -117,23 +117,38 @@ class SimOTA(nn.Module):
 
     def _locate(
         self, priors: Float[Tensor, "P 2"], strides: Float[Tensor, " P"], targets: Targets
-    ) -> tuple[Bool[Tensor, "B G P"], Bool[Tensor, "B G P"]]:
-        """Whether each prior lies strictly inside each person's box, and near each person's centre."""
+    ) -> tuple[Float[Tensor, "B G P"], Float[Tensor, "B G P"]]:
+        """How far each prior lies inside of each person's box, and of the square about their centre; px.
+
+        What lies on the edge or outside is not positive. Numbers, for a CPU compares slowly.
+        """
         x, y = priors.unbind(dim=-1)
         left, top, right, bottom = (side[..., None] for side in targets.bboxes.unbind(dim=-1))
-        inside = (x > left) & (x < right) & (y > top) & (y < bottom)
+        inside = torch.minimum(torch.minimum(x - left, right - x), torch.minimum(y - top, bottom - y))
         center = (targets.bboxes[..., :2] + targets.bboxes[..., 2:]) / 2
         if self.use_keypoints_for_center:
             count = targets.labeled.sum(dim=-1)[..., None]
             mean = (targets.keypoints * targets.labeled[..., None]).sum(dim=-2) / count.clamp(min=1)
             center = torch.where(count > 0, mean, center)
-        distance = (priors - center[:, :, None]).abs().amax(dim=-1)
-        return inside, distance < self.center_radius * strides
+        center_x, center_y = center[..., None].unbind(dim=-2)
+        distance = torch.maximum((x - center_x).abs(), (y - center_y).abs())
+        return inside, self.center_radius * strides - distance
 
-    def _claim(self, cost: Float[Tensor, "B G P"], quality: Float[Tensor, "B G P"]) -> Bool[Tensor, "B G P"]:
-        """Each person claims their k cheapest candidates, k being the sum of their best qualities."""
+    def _claim(
+        self, cost: Float[Tensor, "B G P"], quality: Float[Tensor, "B G P"]
+    ) -> tuple[Int[Tensor, "B P"], Int[Tensor, "B P"]]:
+        """How many people claim each prior, and who does if it is one.
+
+        Each person claims their k cheapest candidates, k being the sum of their best qualities.
+        """
         topk = min(self.topk, cost.shape[-1])
         k = quality.topk(topk).values.sum(dim=-1, keepdim=True).int().clamp(min=1)
         cheapest = cost.topk(topk, largest=False)
-        chosen = (torch.arange(topk, device=cost.device) < k) & (cheapest.values < torch.inf)
-        return torch.zeros_like(cost, dtype=torch.bool).scatter(-1, cheapest.indices, chosen)
+        claims = ((torch.arange(topk, device=cost.device) < k) & (cheapest.values < torch.inf)).long()
+        people = torch.arange(cost.shape[1], device=cost.device)[:, None]
+        nobody = claims.new_zeros(cost.shape[0], cost.shape[2])
+        priors = cheapest.indices.flatten(1)
+        return (
+            nobody.scatter_add(1, priors, claims.flatten(1)),
+            nobody.scatter_add(1, priors, (claims * people).flatten(1)),
+        )

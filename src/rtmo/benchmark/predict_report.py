@@ -30,12 +30,12 @@ def print_rows(console: Console, title: str, rows: Sequence[Row]) -> None:
     columns |= {
         "95th": lambda row: f"{row.milliseconds[PREDICTION].p95_ms:.1f}",
         TOTAL: _median(TOTAL),
-        "people": lambda row: _known(row.people, "d"),
-        "MiB": lambda row: _known(row.memory_mib, ".0f"),
-        SIZE[0]: lambda row: _known(None if row.parameters is None else row.parameters / 1e6, ".1f"),
-        SIZE[1]: lambda row: _known(row.gflop, ".1f"),
-        "of peak": lambda row: _known(row.share_of_peak, ".0%"),
-        "AP": lambda row: _known(row.ap, ".3f"),
+        "people": lambda row: known(row.people, "d"),
+        "MiB": lambda row: known(row.memory_mib, ".0f"),
+        SIZE[0]: lambda row: known(None if row.parameters is None else row.parameters / 1e6, ".1f"),
+        SIZE[1]: lambda row: known(row.gflop, ".1f"),
+        "of peak": lambda row: known(row.share_of_peak, ".0%"),
+        "AP": lambda row: known(row.ap, ".3f"),
     }
     measured = [row for row in rows if row.error is None]
     shown = {name: [cell(row) for row in measured] for name, cell in columns.items()}
@@ -110,5 +110,6 @@ def _median(part: str) -> Callable[[Row], str]:
     return lambda row: f"{row.milliseconds[part].median_ms:.1f}" if part in row.milliseconds else ""
 
 
-def _known(value: float | None, form: str) -> str:
+def known(value: float | None, form: str) -> str:
+    """The value in a format; nothing for None."""
     return "" if value is None else f"{value:{form}}"

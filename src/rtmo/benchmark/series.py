@@ -1,4 +1,4 @@
-"""Cases of prediction, measured in turns by a worker process each."""
+"""Cases of prediction or training, measured in turns by a worker process each."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -93,6 +93,7 @@ def measure_cases(
     rounds: int,
     batch: int = 1,
     score: Mapping[str, Any] | None = None,
+    work: Sequence[str] = (NETWORK,),
 ) -> tuple[list[Row], dict[str, float]]:
     """A row for each case, and what the machine can do, all in turns.
 
@@ -101,6 +102,7 @@ def measure_cases(
         rounds: Timed turns of each.
         batch: Images that go through the network together.
         score: Request for the AP of every case; None: nobody asks for it.
+        work: The parts whose operations ``Case.gflop`` counts.
 
     Returns:
         The rows, and 10^9 floating-point operations a second of the fastest product by precision.
@@ -126,9 +128,20 @@ def measure_cases(
         row.memory_mib, row.ap, row.parameters, row.gflop = memory[name], scores[name], case.parameters, case.gflop
         rate = next((rates[word] for word in row.description.split() if word in rates), None)
         if row.error is None and case.gflop is not None and rate is not None:
-            row.share_of_peak = case.gflop * batch / row.milliseconds[NETWORK].median_ms * 1000 / rate
+            milliseconds = sum(row.milliseconds[part].median_ms for part in work)
+            row.share_of_peak = case.gflop * batch / milliseconds * 1000 / rate
         rows.append(row)
     return rows, rates
+
+
+def measure_losses(case: Case, counts: Sequence[int], *, rounds: int, batch: int) -> list[Row]:
+    """A row for each number of people in an image, all of one process: only the targets differ."""
+    with Worker(case.command) as worker:
+        first = Turn(worker, {})
+        description = first.ask("prepare", **case.prepare).get("description", "")
+        turns = {str(count): Turn(worker, {"people": count}, error=first.error) for count in counts}
+        run(turns, rounds)
+    return [row_of(name, batch, description, turn) for name, turn in turns.items()]
 
 
 def measure_people(case: Case, counts: Sequence[int], *, rounds: int) -> list[Row]:

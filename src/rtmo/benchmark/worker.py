@@ -1,4 +1,4 @@
-"""A worker process that predicts when asked to: ``python -m rtmo.benchmark.worker``; ``workers`` has the protocol."""
+"""A worker process that predicts or trains when asked to: ``python -m rtmo.benchmark.worker``; ``workers`` has the protocol."""
 
 import json
 import os
@@ -12,9 +12,10 @@ from typing import Any
 import psutil
 
 from rtmo.benchmark.prediction import MatrixProduct, Prediction
+from rtmo.benchmark.training import Losses, Training
 from rtmo.errors import InputError
 
-KINDS = {"prediction": Prediction, "product": MatrixProduct}
+KINDS = {"prediction": Prediction, "product": MatrixProduct, "training": Training, "losses": Losses}
 
 
 def main() -> None:
@@ -27,7 +28,7 @@ def main() -> None:
 
 def answered(requests: Iterable[str]) -> Iterator[str]:
     """The answer to each request, both a line."""
-    case: Prediction | MatrixProduct | None = None
+    case: Any = None
     for line in requests:
         request = json.loads(line)
         do = request.pop("do")

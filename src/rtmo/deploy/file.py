@@ -61,7 +61,7 @@ def make_file(
         try:
             unchecked.write_bytes(content.SerializeToString(deterministic=True))
             comparison = compare_with_torch(unchecked, model, record, images, limits)
-            comparison.check(limits)
+            comparison.check(limits, advice=_advice(record, candidates))
             os.replace(unchecked, path)
         finally:
             unchecked.unlink(missing_ok=True)
@@ -70,6 +70,12 @@ def make_file(
             f"output={path}: cannot be written ({error}); is the folder writable, the disk full?"
         ) from error
     return comparison
+
+
+def _advice(record: ExportRecord, candidates: int) -> str:
+    if record.form != "topk":
+        return ""
+    return f"; people are missing where candidates={candidates} are too few: raise it, or score_thr={record.score_thr}"
 
 
 def make_onnx(

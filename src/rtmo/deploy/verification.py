@@ -59,8 +59,11 @@ class Comparison:
     keypoints: float
     scores: float
 
-    def check(self, limits: Limits) -> None:
+    def check(self, limits: Limits, advice: str = "") -> None:
         """Refuses a difference beyond the limits.
+
+        Args:
+            advice: What may help, for the message.
 
         Raises:
             InputError: With every number; also if nobody is found, which proves nothing.
@@ -72,7 +75,7 @@ class Comparison:
         )
         beyond = [f"{name} {value:.3g} where {most:g} is allowed" for name, value, most in differences if value > most]
         if beyond:
-            raise InputError(f"the exported model does not give torch's poses: {', '.join(beyond)} ({self})")
+            raise InputError(f"the exported model does not give torch's poses: {', '.join(beyond)} ({self}){advice}")
         if not self.matched:
             raise InputError(
                 f"images: {self}; this proves nothing. Give images=... of people that the network finds, or a lower "

@@ -34,6 +34,11 @@ class CSPDarknet(nn.Module):
         )
         self.out_channels = (stages[1], stages[2], stages[3])
 
+    @property
+    def stages(self) -> tuple[nn.Module, ...]:
+        """One after the other, each takes the output of the one before."""
+        return self.stem, self.stage1, self.stage2, self.stage3, self.stage4
+
     def forward(
         self, images: Float[Tensor, "B 3 H W"]
     ) -> tuple[Float[Tensor, "B C3 H3 W3"], Float[Tensor, "B C4 H4 W4"], Float[Tensor, "B C5 H5 W5"]]:

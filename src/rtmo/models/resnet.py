@@ -36,6 +36,11 @@ class ResNet50(nn.Module):
         self.mean: Tensor
         self.std: Tensor
 
+    @property
+    def stages(self) -> tuple[nn.Module, ...]:
+        """One after the other, each takes the output of the one before; the stem comes first and is none of them."""
+        return self.layer1, self.layer2, self.layer3, self.layer4
+
     def forward(
         self, images: Float[Tensor, "B 3 H W"]
     ) -> tuple[Float[Tensor, "B 512 H3 W3"], Float[Tensor, "B 1024 H4 W4"], Float[Tensor, "B 2048 H5 W5"]]:

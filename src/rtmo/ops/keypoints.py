@@ -3,10 +3,13 @@
 OKS is that of the COCO evaluation: ``exp(-d^2 / (2 area (2 sigma)^2))`` per joint, averaged over the labeled joints.
 """
 
+import math
+
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 _MIN_AREA = 1.0  # px^2
+_LOG2_E = math.log2(math.e)
 
 
 def decode_proxy(
@@ -55,7 +58,8 @@ def pairwise_oks(
     """OKS of every prediction with every ground truth, 0..1; only labeled joints count.
 
     It runs over the joints one at a time. That needs K times less memory than all at once and is faster on a CPU, and
-    unlike ``|a|^2 + |b|^2 - 2ab`` it loses no digits to cancellation.
+    unlike ``|a|^2 + |b|^2 - 2ab`` it loses no digits to cancellation. Most pairs are far apart, where the results of
+    ``exp`` are denormal and take a CPU ten times as long; those of ``exp2`` do not.
 
     Args:
         pred: px.
@@ -64,15 +68,17 @@ def pairwise_oks(
         area: Object area in px^2, floored at 1.
         oks_sigmas: COCO constants; the falloff is ``k = 2 * sigma``.
     """
-    exponent = _exponent(area, oks_sigmas)
-    weight = labeled.to(pred.dtype) / labeled.sum(dim=-1, keepdim=True).clamp(min=1)
+    exponent = (_exponent(area, oks_sigmas) * _LOG2_E).movedim(-1, 0)[..., None]
+    weight = (labeled.to(pred.dtype) / labeled.sum(dim=-1, keepdim=True).clamp(min=1)).movedim(-1, 0)[..., None]
+    # joints first, so that those of one kind lie side by side
+    pred_x, pred_y = pred.movedim((-1, -2), (0, 1)).contiguous()[..., None, :]
+    gt_x, gt_y = gt.movedim((-1, -2), (0, 1)).contiguous()[..., None]
     total = pred.new_zeros(())
-    for joint in range(pred.shape[-2]):
-        dx = pred[..., :, None, joint, 0] - gt[..., None, :, joint, 0]
-        dy = pred[..., :, None, joint, 1] - gt[..., None, :, joint, 1]
-        similarity = ((dx.square() + dy.square()) * exponent[..., None, :, joint]).exp()
-        total = total + similarity * weight[..., None, :, joint]
-    return total
+    for joint in range(len(exponent)):
+        dx, dy = pred_x[joint] - gt_x[joint], pred_y[joint] - gt_y[joint]
+        similarity = (dx.square().addcmul(dy, dy) * exponent[joint]).exp2()
+        total = total.addcmul(similarity, weight[joint])
+    return total.mT
 
 
 def _exponent(area: Float[Tensor, "*batch"], oks_sigmas: Float[Tensor, " K"]) -> Float[Tensor, "*batch K"]:

@@ -1,5 +1,6 @@
 """The LightningModule: network, losses, optimiser and validation of a run."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,12 +18,15 @@ from rtmo.models.flip_test import flip_test
 from rtmo.models.rtmo import RTMO
 from rtmo.ops.affine import unwarp_poses
 from rtmo.phases import Phases
+from rtmo.training.activation_checkpointing import checkpoint_stages
 from rtmo.training.big_batch import Accumulation, mean_over_ranks
 from rtmo.training.memory import PeakMemory
 from rtmo.training.multiscale import MultiScale, resize_batch
 from rtmo.training.param_groups import make_param_groups
 from rtmo.training.step_times import StepTimes
 from rtmo.types import Batch, Poses
+
+VARIANTS = ("fused", "foreach", "capturable", "differentiable")  # of torch's optimizers, of which some exclude others
 
 
 class PoseModule(LightningModule):
@@ -40,12 +44,17 @@ class PoseModule(LightningModule):
         lr_scale: Multiplies every rate; see ``batch_plan``.
         multiscale: Draws the size of each training batch; None keeps the loader's.
         channels_last: Whether convolutions run in channels-last layout, faster on CPUs and tensor cores.
+        compile: Whether backbone and neck are compiled, at their first batch and at its first change of size, which
+            takes minutes. Names of weights stay as they are.
+        checkpoint_activations: Whether the backbone's activations are computed again in the backward pass instead of
+            kept, for larger batches; see ``activation_checkpointing``.
         score_thr: People scored below are not reported in validation.
         nms_thr: IoU over which the lower-scored box of two is dropped.
         flip_test: Whether validation averages with what is found in the mirrored images; see ``models.flip_test``.
 
     Raises:
-        ValueError: If a phase of the criterion learns from a classifier that the network has not got.
+        ValueError: If a phase of the criterion learns from a classifier that the network has not got, or activations
+            are to be checkpointed in a compiled backbone.
     """
 
     def __init__(
@@ -61,14 +70,23 @@ class PoseModule(LightningModule):
         lr_scale: float = 1.0,
         multiscale: MultiScale | None = None,
         channels_last: bool = True,
+        compile: bool = False,
+        checkpoint_activations: bool = False,
         score_thr: float = 0.1,
         nms_thr: float = 0.65,
         flip_test: bool = False,
     ) -> None:
         super().__init__()
         criterion.check_decoding(model.dcc)
+        if compile and checkpoint_activations:
+            raise ValueError("module.checkpoint_activations=true and module.compile=true do not go together; set one")
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.model = model.to(memory_format=self.memory_format)  # type: ignore[call-overload]
+        if compile:
+            for part in (self.model.backbone, self.model.neck):
+                part.compile()
+        if checkpoint_activations:
+            checkpoint_stages(self.model.backbone.stages)
         self.criterion = criterion
         self.make_optimizer = optimizer
         self.make_schedule = schedule
@@ -86,7 +104,7 @@ class PoseModule(LightningModule):
         self.peak_memory = PeakMemory()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW over the parameter groups, with its rate set before every step."""
+        """AdamW over the parameter groups, with its rate set before every step; fused kernels where there are any."""
         settings = self.make_optimizer.keywords  # type: ignore[attr-defined]
         groups = make_param_groups(
             self.model,
@@ -94,7 +112,11 @@ class PoseModule(LightningModule):
             weight_decay=settings["weight_decay"],
             lr_factors=self.lr_factors,
         )
-        optimizer = self.make_optimizer(groups)
+        has_fused = "fused" in inspect.signature(self.make_optimizer.func).parameters  # type: ignore[attr-defined]
+        faster = {"fused": True} if has_fused and settings.keys().isdisjoint(VARIANTS) else {}
+        optimizer = self.make_optimizer(groups, **faster)
+        # fused kernels can undo the scale of float16's gradients, but so late that nobody could clip them
+        optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
         schedule = self.make_schedule(optimizer, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -119,17 +141,23 @@ class PoseModule(LightningModule):
         return self.accumulation.weigh(losses["loss"], losses["normalizer"])
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Makes accumulated gradients those of a big batch; logs their L2 norm, which Lightning clips afterwards."""
+        """Makes accumulated gradients those of a big batch; logs their L2 norm, which Lightning clips afterwards.
+
+        A skipped step has none; see ``callbacks.non_finite``.
+        """
         num_batches = self.trainer.accumulate_grad_batches
         if num_batches == 1 and not self.logs_this_step():
             return
         gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
         self.accumulation.finish(gradients, divided_by=num_batches)
-        if self.logs_this_step():
+        if gradients and self.logs_this_step():
             self.log("train/grad_norm", get_total_norm(gradients))
 
     def on_fit_start(self) -> None:
         self.peak_memory.start()
+
+    def on_train_start(self) -> None:
+        self.step_times.resume()  # it may be within an epoch
 
     def on_train_epoch_start(self) -> None:
         self.step_times.resume()
@@ -144,16 +172,6 @@ class PoseModule(LightningModule):
             self.log("train/images_per_second", self.step_times.images_per_second, batch_size=len(batch))
             self.log("train/data_wait", self.step_times.data_wait, batch_size=len(batch))
             self.log("train/memory_mib", self.peak_memory.mib(), batch_size=len(batch))
-
-    def on_train_epoch_end(self) -> None:
-        """Stops a run that diverged, before its checkpoint replaces the last good one.
-
-        Raises:
-            RuntimeError: If the loss of the epoch's last step, on any rank, is not finite.
-        """
-        is_finite = bool(self.trainer.callback_metrics["train/loss"].isfinite())
-        if not self.trainer.strategy.reduce_boolean_decision(is_finite):
-            raise RuntimeError(f"the loss is not finite since epoch {self.current_epoch}; lower optimizer.lr")
 
     def on_validation_end(self) -> None:
         self.step_times.resume()  # it may come in the middle of an epoch

@@ -1,0 +1,99 @@
+"""Tables and the picture of a benchmark of training."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from rtmo.benchmark.predict_report import draw_curve, known
+from rtmo.benchmark.series import Row
+from rtmo.benchmark.training import ASSIGNMENT, LOSSES, PARTS, STEP
+
+# Okabe and Ito's, told apart by people of any colour vision
+COLOURS = dict(
+    zip(
+        PARTS,
+        ("#999999", "#0072b2", "#d55e00", "#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#dddddd"),
+        strict=True,
+    )
+)
+
+
+def print_steps(console: Console, title: str, rows: Sequence[Row]) -> None:
+    """A row for each case: medians in ms, then what else is known."""
+    table = _table(title, (*PARTS, STEP, "95th", "images/s", "of peak", "MiB"))
+    for row in measured(rows):
+        step = row.milliseconds[STEP]
+        numbers = [f"{row.milliseconds[part].median_ms:.1f}" for part in (*PARTS, STEP)]
+        numbers += [f"{step.p95_ms:.1f}", f"{1000 * row.batch / step.median_ms:.2f}"]
+        table.add_row(row.name, *numbers, known(row.share_of_peak, ".0%"), known(row.memory_mib, ".0f"))
+    _print(console, table, rows)
+
+
+def print_losses(console: Console, title: str, rows: Sequence[Row]) -> None:
+    """A row for each number of people: medians in ms."""
+    if rows:
+        table = _table(title, (ASSIGNMENT, LOSSES, "both"))
+        for row in measured(rows):
+            table.add_row(row.name, *(f"{row.milliseconds[part].median_ms:.1f}" for part in (ASSIGNMENT, LOSSES, STEP)))
+        _print(console, table, rows)
+
+
+def measured(rows: Sequence[Row]) -> list[Row]:
+    """Those with numbers."""
+    return [row for row in rows if row.error is None]
+
+
+def draw(titles: Mapping[str, str], steps: Sequence[Row], losses: Sequence[Row]) -> Figure:
+    """Bars of parts by case, and curves of assignment and losses over people."""
+    panels = {"steps": (_draw_bars, measured(steps)), "losses": (_draw_curves, measured(losses))}
+    shown = {name: panel for name, panel in panels.items() if panel[1]}
+    figure = Figure(figsize=(7.5 * max(1, len(shown)), 4.2), layout="constrained")
+    for place, (name, (draw_panel, rows)) in enumerate(shown.items(), start=1):
+        axes = figure.add_subplot(1, len(shown), place)
+        draw_panel(axes, rows)
+        axes.set_title(titles[name], fontsize=11)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _draw_bars(axes: Axes, rows: Sequence[Row]) -> None:
+    """Medians of the parts side by side, the first row at the top."""
+    names, starts = [row.name for row in rows], [0.0] * len(rows)
+    for part in PARTS:
+        widths = [row.milliseconds[part].median_ms for row in rows]
+        axes.barh(names, widths, left=starts, color=COLOURS[part], label=part)
+        starts = [start + width for start, width in zip(starts, widths, strict=True)]
+    for place, end in enumerate(starts):
+        axes.text(end, place, f" {end:.0f}", va="center")
+    axes.invert_yaxis()
+    axes.set(xlabel="ms a step, median of each part", xlim=(0, 1.45 * max(starts)))  # the legend is beside the bars
+    axes.legend(loc="lower right", fontsize=8)
+
+
+def _draw_curves(axes: Axes, rows: Sequence[Row]) -> None:
+    """Medians, and bands up to the 95th percentile."""
+    places = [int(row.name) for row in rows]
+    for part in (ASSIGNMENT, LOSSES):
+        draw_curve(axes, places, [row.milliseconds[part] for row in rows], COLOURS[part], part)
+    axes.set(xlabel="people in every image", ylabel="ms", ylim=(0, None), xticks=places)
+    axes.legend(loc="upper left", fontsize=8)
+
+
+def _table(title: str, columns: Sequence[str]) -> Table:
+    table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column("ms", no_wrap=True)
+    for column in columns:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _print(console: Console, table: Table, rows: Sequence[Row]) -> None:
+    """The table, and why rows are missing in it."""
+    console.print(table)
+    for row in rows:
+        if row.error is not None:
+            console.print(f"{row.name}: not measured: {row.error}", markup=False)
