@@ -3,8 +3,6 @@
 import functools
 import logging
 import os
-import re
-import shlex
 import warnings
 from collections.abc import Mapping, Sequence
 from importlib import import_module  # wandb is slow to import and seldom wanted
@@ -36,6 +34,7 @@ from rtmo.training.callbacks.wandb_records import RUN_ID, WandbRecords
 from rtmo.training.checkpoint_io import SafeCheckpointIO, undamaged
 from rtmo.training.earlier_run import continue_run, in_folder_of, keep_rows, last_checkpoint
 from rtmo.training.module import PoseModule
+from rtmo.training.resume_command import folder_is_given, resume_command
 from rtmo.weights.file import RECORD, read_file
 from rtmo.weights.load import load_pretrained
 
@@ -82,29 +81,9 @@ def main(cfg: dict[str, Any]) -> float | None:
             asked=asked,
         )
     except RunStopped as stop:
-        again = f"the same command with hydra.sweep.dir={run.sweep.dir}" if in_sweep else None
-        print_stop(stop, again or command(run.overrides.task, stop.checkpoint, cfg["paths"]["output_dir"]))
+        again = resume_command(run.overrides.task, stop.checkpoint, cfg["paths"]["output_dir"])
+        print_stop(stop, f"the same command with hydra.sweep.dir={run.sweep.dir}" if in_sweep else again)
         raise
-
-
-def folder_is_given(overrides: Sequence[str]) -> bool:
-    """Whether the user chose the run's folder; of processes that it starts, Lightning chooses it as well."""
-    by_lightning = any(override.startswith("hydra.job.name=train_ddp_process_") for override in overrides)
-    return sum(override.startswith("hydra.run.dir=") for override in overrides) > by_lightning
-
-
-def command(overrides: Sequence[str], checkpoint: Path | None, folder: str) -> str:
-    """What to type to have a run go on in its folder."""
-    options = [override for override in overrides if not override.startswith("ckpt_path=")]
-    start = [] if checkpoint is None else [f"ckpt_path={hydra_quoted(str(checkpoint))}"]
-    return shlex.join(["python", "-m", "rtmo.train", *options, *start, f"hydra.run.dir={hydra_quoted(folder)}"])
-
-
-def hydra_quoted(value: str) -> str:
-    """A value as Hydra's command line takes it."""
-    if re.fullmatch(r"[\w./-]+", value):
-        return value
-    return "'" + re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + found[2].replace("'", "\\'"), value) + "'"
 
 
 @rank_zero_only
@@ -140,9 +119,10 @@ def train(
     check_values(cfg)
     seed_everything(cfg["seed"], workers=True, verbose=False)
     skeleton = keypoint_set(cfg["skeleton"])
+    before: dict[str, Any] = {RECORD: {}}
     if cfg["ckpt_path"] is not None:
         cfg = {**cfg, "ckpt_path": str(undamaged(Path(cfg["ckpt_path"])))}
-    before = {RECORD: {}} if cfg["ckpt_path"] is None else check_resumable(Path(cfg["ckpt_path"]), skeleton)
+        before = check_resumable(Path(cfg["ckpt_path"]), skeleton)
     datamodule = build(cfg["data"], "data", skeleton)
     record = RunRecord(config=asked or cfg, skeleton=skeleton, overrides=overrides)
     is_same_run = sweep is None or in_folder_of(cfg)  # else jobs that start from one checkpoint would be one run
@@ -224,8 +204,6 @@ def check_resumable(path: Path, skeleton: KeypointSet) -> dict[str, Any]:
     Raises:
         InputError: If so.
     """
-    if not path.is_file():
-        raise InputError(f"ckpt_path={path}: no such file; give a checkpoint to resume from, or null")
     content = read_file(path)
     if "optimizer_states" not in content or RECORD not in content:
         raise InputError(f"ckpt_path={path}: no run can go on from it; to start from its weights say pretrained={path}")

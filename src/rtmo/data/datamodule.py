@@ -133,8 +133,8 @@ class PoseDataModule(LightningDataModule):
         if self.trainer is None:
             return {}
         epochs, batches = self.trainer.fit_loop.epoch_progress.current, self.trainer.fit_loop.epoch_loop.batch_progress
-        is_between = epochs.processed > epochs.completed  # an epoch is over, and the next one has not begun
-        place = {"epoch": epochs.processed, "batches": 0 if is_between else batches.current.processed}
+        is_within = epochs.started > epochs.processed  # else the batches are those of an epoch that is over
+        place = {"epoch": epochs.processed, "batches": batches.current.processed if is_within else 0}
         return {**place, "batch_size": self.batch_size, "world_size": self.trainer.world_size}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
