@@ -133,7 +133,9 @@ def test_a_run_goes_on_within_an_epoch(uninterrupted, tmp_path, num_workers, bat
     assert first.shown + second.shown == uninterrupted.shown
     assert first.validated + second.validated == uninterrupted.validated
     if batches % 3:
-        with pytest.raises(InputError, match="ckpt_path: was written within an epoch, with batch_size 3, and now it is"):
+        with pytest.raises(
+            InputError, match="ckpt_path: was written within an epoch, with batch_size 3, and now it is"
+        ):
             fit(module(batch_size=2), tmp_path, ckpt_path=tmp_path / "last.ckpt")
 
 

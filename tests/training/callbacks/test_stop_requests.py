@@ -32,7 +32,7 @@ pytestmark = [
 
 
 class OneWeight(LightningModule):
-    """Its loss depends on images, order, place in the epoch, and generators; not Python's, which type checks draw from."""
+    """Its loss depends on images, order, place in the epoch, and generators but Python's: type checks draw from it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,7 +88,9 @@ def ask(trainer: Trainer, number: int = signal.SIGTERM) -> None:
     next(callback for callback in trainer.callbacks if isinstance(callback, StopRequests))._request(number, None)
 
 
-def run(folder: Path, *callbacks: Callback, last: dict | None = None, max_time: object = None, num_workers=0, **options):
+def run(
+    folder: Path, *callbacks: Callback, last: dict | None = None, max_time: object = None, num_workers=0, **options
+):
     """Starts a run, or has it go on where its folder says; three batches an epoch, four epochs."""
     data = PoseDataModule(
         train=NoiseSource(7),

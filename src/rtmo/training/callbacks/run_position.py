@@ -37,8 +37,9 @@ class RunPosition(Callback):
         for progress in (*_both(batches), *_both(val_batches)):
             progress["ready"] = progress["started"] = progress["processed"]
         if trainer.validating and val_batches["current"]["ready"] == 0:
-            # What Lightning writes in the first batch of a validation, and takes for one to be run.
-            val_batches["total"] = {"ready": 1, "started": 1, "processed": 0, "completed": 0}
+            # As Lightning has it in the first batch of a validation, which it then takes for one to be run.
+            val_batches["total"]["ready"] += 1
+            val_batches["total"]["started"] += 1
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         self._random = checkpoint.get(STATE)

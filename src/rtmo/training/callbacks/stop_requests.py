@@ -60,7 +60,7 @@ class StopRequests(Callback):
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Signals are requests meanwhile; outside of the main thread, where Python knows no signals, nothing changes."""
+        """Takes signals for requests meanwhile; not outside of the main thread, where Python knows none."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
