@@ -27,7 +27,7 @@ from rtmo.skeletons import KeypointSet, keypoint_set
 from rtmo.targets import build, did_you_mean
 from rtmo.training.batch_plan import BatchPlan, plan_batch
 from rtmo.training.callbacks.moved_checkpoints import MovedCheckpoints
-from rtmo.training.callbacks.run_position import RunPosition, validation_is_due
+from rtmo.training.callbacks.run_position import ROWS, RunPosition
 from rtmo.training.callbacks.run_record import RunRecord
 from rtmo.training.callbacks.stop_requests import RunStopped, StopRequests
 from rtmo.training.callbacks.wandb_records import RUN_ID, WandbRecords
@@ -140,7 +140,7 @@ def train(
         )
     for logger in trainer.loggers:
         if "global_step" in before and isinstance(logger, CSVLogger):
-            keep_rows(logger, before["global_step"], validates_again=validation_is_due(before))
+            keep_rows(logger, before["global_step"], before.get(ROWS))
     plan = plan_batch(cfg["data"]["batch_size"], trainer.world_size, cfg["nominal_batch"])
     trainer.accumulate_grad_batches = plan.accumulate
     module = build_module(cfg, skeleton, lr_scale=plan.lr_scale)

@@ -18,7 +18,7 @@ from rtmo.errors import EXIT_INTERRUPTED, InputError
 from rtmo.phases import Phases
 from rtmo.training.callbacks.ema import EMA
 from rtmo.training.callbacks.last_checkpoint import LastCheckpoint
-from rtmo.training.callbacks.run_position import RunPosition, random_states, set_random_states, validation_is_due
+from rtmo.training.callbacks.run_position import ROWS, RunPosition, random_states, set_random_states
 from rtmo.training.callbacks.stop_requests import RunStopped, StopRequests
 from rtmo.training.checkpoint_io import SafeCheckpointIO
 from rtmo.training.earlier_run import keep_rows
@@ -121,7 +121,7 @@ def run(
     module, start = OneWeight(), folder / "last.ckpt"
     if start.is_file():
         content = torch.load(start, weights_only=True)
-        keep_rows(logger, content["global_step"], validates_again=validation_is_due(content))
+        keep_rows(logger, content["global_step"], content[ROWS])
     with stops.listening():
         trainer.fit(module, data, ckpt_path=start if start.is_file() else None, weights_only=True)
     return trainer
