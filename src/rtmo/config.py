@@ -5,7 +5,6 @@ Nothing else reads a config; classes get typed keyword arguments from ``rtmo.tar
 
 import functools
 import os
-import re
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -16,7 +15,6 @@ import hydra
 import yaml
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -26,6 +24,7 @@ from rtmo.config_data import expand
 from rtmo.config_errors import CONFIG_ERRORS, explain, unnamed_choice
 from rtmo.errors import EXIT_INPUT_ERROR, InputError, RunError
 from rtmo.targets import build, check_targets, did_you_mean
+from rtmo.training.resume_command import quoted
 
 __all__ = ["build", "compose", "conf_dir", "main", "validate"]
 
@@ -160,12 +159,9 @@ def command_of_this_job(module: str) -> list[str]:
     ]
 
 
-def override(key: str, value: str | Path | None) -> str:
+def override(key: str, value: str | None) -> str:
     """As on the command line, whatever characters the value has."""
-    text = "null" if value is None else str(value)
-    if value is not None and not re.fullmatch(r"[\w.-]*/[\w./-]*", text):
-        text = QuotedString(text, Quote.single).with_quotes()
-    return f"{key}={text}"
+    return f"{key}={'null' if value is None else quoted(value)}"
 
 
 def _run(job: Callable[[DictConfig], Any], config_name: str) -> None:

@@ -3,7 +3,6 @@
 import functools
 import logging
 import os
-import shlex
 import warnings
 from collections.abc import Mapping, Sequence
 from importlib import import_module  # wandb is slow to import and seldom wanted
@@ -29,7 +28,7 @@ from rtmo.targets import build, did_you_mean
 from rtmo.training import failures
 from rtmo.training.batch_plan import BatchPlan, plan_batch
 from rtmo.training.callbacks.moved_checkpoints import MovedCheckpoints
-from rtmo.training.callbacks.run_position import RunPosition, validation_is_due
+from rtmo.training.callbacks.run_position import ROWS, RunPosition
 from rtmo.training.callbacks.run_record import RunRecord
 from rtmo.training.callbacks.stop_requests import RunStopped, StopRequests
 from rtmo.training.callbacks.wandb_records import RUN_ID, WandbRecords
@@ -38,6 +37,7 @@ from rtmo.training.distributed import check_strategy, check_trainer
 from rtmo.training.earlier_run import continue_run, in_folder_of, keep_rows, last_checkpoint
 from rtmo.training.module import PoseModule
 from rtmo.training.ranks import RankLauncher
+from rtmo.training.resume_command import resume_command
 from rtmo.training.wandb_logger import RunWandbLogger
 from rtmo.weights.file import RECORD, read_file
 from rtmo.weights.load import load_pretrained
@@ -89,16 +89,10 @@ def main(cfg: dict[str, Any]) -> float | None:
             rank_command=[*config.command_of_this_job("rtmo.train"), config.override("ckpt_path", cfg["ckpt_path"])],
         )
     except RunStopped as stop:
-        again = f"the same command with {config.override('hydra.sweep.dir', run.sweep.dir)}" if in_sweep else None
-        print_stop(stop, again or command(run.overrides.task, stop.checkpoint, cfg["paths"]["output_dir"]))
+        again = resume_command(run.overrides.task, stop.checkpoint, cfg["paths"]["output_dir"])
+        of_sweep = f"the same command with {config.override('hydra.sweep.dir', run.sweep.dir)}"
+        print_stop(stop, of_sweep if in_sweep else again)
         raise
-
-
-def command(overrides: Sequence[str], checkpoint: Path | None, folder: str) -> str:
-    """What to type to have a run go on in its folder."""
-    options = [override for override in overrides if not override.startswith("ckpt_path=")]
-    start = [] if checkpoint is None else [config.override("ckpt_path", str(checkpoint))]
-    return shlex.join(["python", "-m", "rtmo.train", *options, *start, config.override("hydra.run.dir", folder)])
 
 
 @rank_zero_only
@@ -136,9 +130,10 @@ def train(
     check_values(cfg)
     seed_everything(cfg["seed"], workers=True, verbose=False)
     skeleton = keypoint_set(cfg["skeleton"])
+    before: dict[str, Any] = {RECORD: {}}
     if cfg["ckpt_path"] is not None:
         cfg = {**cfg, "ckpt_path": str(undamaged(Path(cfg["ckpt_path"])))}
-    before = {RECORD: {}} if cfg["ckpt_path"] is None else check_resumable(Path(cfg["ckpt_path"]), skeleton)
+        before = check_resumable(Path(cfg["ckpt_path"]), skeleton)
     datamodule = build(cfg["data"], "data", skeleton)
     record = RunRecord(config=asked or cfg, skeleton=skeleton, overrides=overrides)
     is_same_run = sweep is None or in_folder_of(cfg)  # else jobs that start from one checkpoint would be one run
@@ -153,7 +148,7 @@ def train(
         trainer.strategy.launcher.command = rank_command
     for logger in trainer.loggers:
         if "global_step" in before and isinstance(logger, CSVLogger):
-            keep_rows(logger, before["global_step"], validates_again=validation_is_due(before))
+            keep_rows(logger, before["global_step"], before.get(ROWS))
     plan = plan_batch(cfg["data"]["batch_size"], trainer.world_size, cfg["nominal_batch"])
     trainer.accumulate_grad_batches = plan.accumulate
     module = build_module(cfg, skeleton, lr_scale=plan.lr_scale)
@@ -218,8 +213,6 @@ def check_resumable(path: Path, skeleton: KeypointSet) -> dict[str, Any]:
     Raises:
         InputError: If so.
     """
-    if not path.is_file():
-        raise InputError(f"ckpt_path={path}: no such file; give a checkpoint to resume from, or null")
     content = read_file(path)
     if "optimizer_states" not in content or RECORD not in content:
         raise InputError(f"ckpt_path={path}: no run can go on from it; to start from its weights say pretrained={path}")

@@ -87,8 +87,6 @@ def test_tables_numbers_and_picture(call, tmp_path, monkeypatch):
     assert record["environment"]["threads"] >= 1
 
 
-
-
 @pytest.mark.parametrize(
     ("option", "message"),
     [

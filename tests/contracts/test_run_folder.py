@@ -48,7 +48,7 @@ def test_the_folder_holds_what_is_needed_to_compare_runs(finished):
     assert {file.name for file in folder.iterdir()} == {
         *("config.yaml", "environment.json", "metrics.csv", "summary.json", "analysis.json", "checkpoints", "images"),
     }
-    assert {file.name for file in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert {file.name for file in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt", "previous.ckpt"}
     assert yaml.safe_load((folder / "config.yaml").read_text()) == cfg
     environment = json.loads((folder / "environment.json").read_text())
     assert environment["overrides"] == ["module.score_thr=0.001", MORE_VAL]

@@ -1,4 +1,5 @@
 import logging
+from contextlib import nullcontext
 from dataclasses import asdict
 
 import numpy as np
@@ -10,6 +11,7 @@ from sources import SIZE, SPOT, NoiseSource, published
 from rtmo.data.datamodule import PoseDataModule
 from rtmo.errors import InputError
 from rtmo.phases import Phases
+from rtmo.training.callbacks.run_position import RunPosition
 
 # Two cores and fewer are no mistake here; and Lightning 2.6 meets a deprecation of torch 2.13.
 pytestmark = [
@@ -60,7 +62,7 @@ class Witness(LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
-def fit(data, folder, epochs=4, witness=None, **options):
+def fit(data, folder, epochs=4, witness=None, callbacks=(), **options):
     witness = witness or Witness()
     trainer = Trainer(
         max_epochs=epochs,
@@ -71,6 +73,7 @@ def fit(data, folder, epochs=4, witness=None, **options):
         enable_model_summary=False,
         num_sanity_val_steps=0,
         default_root_dir=folder,
+        callbacks=list(callbacks),
     )
     trainer.fit(witness, data, **options)
     return witness
@@ -108,6 +111,32 @@ def test_a_resumed_run_sees_what_the_uninterrupted_one_did(uninterrupted, tmp_pa
     second = fit(module(), tmp_path, ckpt_path=tmp_path / "last.ckpt")
     assert [epoch for epoch, _ in second.shown] == [2, 2, 2, 3, 3, 3]
     assert first.shown + second.shown == uninterrupted.shown
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+@pytest.mark.parametrize("batches", [1, 3, 5])
+def test_a_run_goes_on_within_an_epoch(uninterrupted, tmp_path, num_workers, batches):
+    """Three batches are an epoch: after the third, the next one begins."""
+
+    class Saving(Witness):
+        def on_train_batch_start(self, batch, batch_idx):
+            if len(self.shown) == batches:
+                self.trainer.save_checkpoint(tmp_path / "last.ckpt")
+                raise KeyError("stopped")
+
+    first, second = Saving(), Witness()
+    position = RunPosition()
+    with pytest.raises(KeyError):
+        fit(module(num_workers=num_workers), tmp_path, witness=first, callbacks=[position])
+    with pytest.warns(UserWarning, match="dataloader is not resumable") if batches % 3 else nullcontext():
+        fit(module(num_workers=num_workers), tmp_path, witness=second, ckpt_path=tmp_path / "last.ckpt")
+    assert first.shown + second.shown == uninterrupted.shown
+    assert first.validated + second.validated == uninterrupted.validated
+    if batches % 3:
+        with pytest.raises(
+            InputError, match="ckpt_path: was written within an epoch, with batch_size 3, and now it is"
+        ):
+            fit(module(batch_size=2), tmp_path, ckpt_path=tmp_path / "last.ckpt")
 
 
 def test_drop_last_and_small_sets(caplog):

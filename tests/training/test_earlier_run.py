@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from rtmo.errors import InputError
 from rtmo.training.callbacks.run_record import environment
-from rtmo.training.earlier_run import continue_run, in_folder_of, keep_rows
+from rtmo.training.earlier_run import continue_run, in_folder_of, keep_rows, last_checkpoint
 
 
 def config(folder: Path, **changed) -> dict:
@@ -139,3 +140,32 @@ def test_a_checkpoint_of_another_run_is_known_by_its_folder(tmp_path):
     assert not in_folder_of(cfg)
     assert in_folder_of({**cfg, "ckpt_path": str(tmp_path / "sweep" / "1" / "checkpoints" / "last.ckpt")})
     assert not in_folder_of({**cfg, "ckpt_path": str(tmp_path / "sweep" / "0" / "checkpoints" / "last.ckpt")})
+
+
+def test_the_last_checkpoint_is_the_newest_of_the_name(tmp_path):
+    def leave(folder: str, second: int, name: str = "last.ckpt") -> Path:
+        file = tmp_path / "mine" / folder / "checkpoints" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+        os.utime(file, (second, second))
+        return file
+
+    paths = {"outputs_dir": str(tmp_path), "output_dir": str(tmp_path / "mine" / "now")}
+    cfg = {"name": "mine", "paths": paths}
+    with pytest.raises(InputError, match=r"ckpt_path=last: no checkpoint in .*mine/\*/checkpoints; give the file"):
+        last_checkpoint(cfg, folder_is_given=False)
+    older, newer = leave("a", 100), leave("b", 200, "previous.ckpt")
+    leave("c", 300, "best.ckpt")
+    assert last_checkpoint(cfg, folder_is_given=False) == str(newer)
+    os.utime(older, (400, 400))
+    assert last_checkpoint(cfg, folder_is_given=False) == str(older)
+    assert last_checkpoint(cfg, folder_is_given=True) is None  # the first start of a job that is started again
+    own = leave("now", 50)
+    assert last_checkpoint(cfg, folder_is_given=True) == last_checkpoint(cfg, folder_is_given=False) == str(own)
+
+
+@pytest.mark.filterwarnings("ignore:Experiment logs directory:UserWarning")
+def test_a_validation_that_is_done_again_is_logged_once(tmp_path):
+    (tmp_path / "metrics.csv").write_text("step,train/loss,val/AP\n0,3.0,\n0,,0.1\n1,2.0,\n1,,0.2\n2,1.0,\n")
+    keep_rows(CSVLogger(tmp_path, name="", version=""), 2, count=3)
+    assert (tmp_path / "metrics.csv").read_text().split() == ["step,train/loss,val/AP", "0,3.0,", "0,,0.1", "1,2.0,"]

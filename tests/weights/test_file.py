@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save
 
 from rtmo.errors import InputError
-from rtmo.weights.file import read_file, write_file
+from rtmo.weights.file import check_sums, read_file, write_file
 
 STATE = {"a.weight": torch.arange(6.0).view(2, 3), "a.count": torch.tensor(3)}
 META = {
@@ -179,3 +179,17 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
         write_file(tmp_path / "file" / "weights.pth", STATE, {})
+
+
+@pytest.mark.parametrize("place", [0.1, 0.4, 0.7])
+def test_a_single_bit_that_changed_is_noticed(tmp_path, place):
+    path = tmp_path / "weights.pth"
+    torch.save({"state_dict": {"w": torch.rand(200, 200)}}, path)
+    check_sums(path)
+    content = bytearray(path.read_bytes())
+    whole = bytes(content)
+    content[int(place * len(content))] ^= 1
+    for damaged in (content, whole[: int(place * len(whole))], b""):
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match=r"weights\.pth: .*damaged.*; get it again"):
+            check_sums(path)

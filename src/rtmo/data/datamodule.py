@@ -115,8 +115,8 @@ class PoseDataModule(LightningDataModule):
             cache=self._cache,
         )
         rank, world_size = self._rank()
-        epoch = 0 if self.trainer is None else self.trainer.fit_loop.epoch_progress.current.processed
-        epoch = max(epoch, self._start["epoch"])  # Lightning may ask for a loader before it knows where it goes on
+        # Lightning may ask for a loader before it has counted how far the run is that goes on.
+        epoch = max(0 if self.trainer is None else self.trainer.current_epoch, self._start["epoch"])
         sampler = EpochSampler(dataset, seed=self.seed, rank=rank, world_size=world_size, epoch=epoch)
         sampler.start_at(self._start["epoch"], self._start["batches"] * self.batch_size)
         self._reload_in_phase_c(dataset, 0 if self.trainer is None else self.trainer.current_epoch)
@@ -132,9 +132,10 @@ class PoseDataModule(LightningDataModule):
         """The place in the epoch, for checkpoints; as its order is known, a number of batches."""
         if self.trainer is None:
             return {}
-        epochs, batches = self.trainer.fit_loop.epoch_progress.current, self.trainer.fit_loop.epoch_loop.batch_progress
-        is_between = epochs.processed > epochs.completed  # an epoch is over, and the next one has not begun
-        place = {"epoch": epochs.processed, "batches": 0 if is_between else batches.current.processed}
+        loop: Any = self.trainer.fit_loop
+        epochs, batches = loop.epoch_progress.current, loop.epoch_loop.batch_progress.current
+        is_within = epochs.started > epochs.processed  # else the batches are those of an epoch that is over
+        place = {"epoch": epochs.processed, "batches": batches.processed if is_within else 0}
         return {**place, "batch_size": self.batch_size, "world_size": self.trainer.world_size}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:

@@ -162,7 +162,9 @@ def _sources(manifest: bytes, where: str) -> dict[str, dict[str, Any]]:
     if found != FORMAT:
         raise InputError(f"{where}: of format {found!r}, this version reads {FORMAT}; pack again")
     sources = described.get("sources")
-    if not isinstance(sources, dict) or not all(SOURCE_NAME.fullmatch(name) and _is_entry(sources[name]) for name in sources):
+    if not isinstance(sources, dict) or not all(
+        SOURCE_NAME.fullmatch(name) and _is_entry(sources[name]) for name in sources
+    ):
         raise InputError(f"{where}: no manifest of a shard set; pack again")
     return sources
 

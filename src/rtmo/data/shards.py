@@ -102,7 +102,12 @@ def _read_index(data: bytes, file: str) -> tuple[np.ndarray, np.ndarray]:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as index:
             image_ids, places = index["image_ids"], index["places"]
-        if image_ids.dtype.kind != "i" or places.dtype.kind != "i" or places.shape != (*image_ids.shape, 4) or places.min(initial=0) < 0:
+        if (
+            image_ids.dtype.kind != "i"
+            or places.dtype.kind != "i"
+            or places.shape != (*image_ids.shape, 4)
+            or places.min(initial=0) < 0
+        ):
             raise ValueError(f"{image_ids.dtype} {image_ids.shape}, {places.dtype} {places.shape}")
     except (OSError, EOFError, ValueError, LookupError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{file}: no index of images ({error}); pack again") from error

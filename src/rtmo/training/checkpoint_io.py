@@ -53,6 +53,8 @@ def undamaged(path: Path) -> Path:
     Raises:
         InputError: If there is no such file, or no good one.
     """
+    if not path.is_file():
+        raise InputError(f"ckpt_path={path}: no such file; give a checkpoint to resume from, or null")
     try:
         check_sums(path)
     except InputError as error:

@@ -126,27 +126,22 @@ def warn_of_other_code(folder: Path) -> None:
 
 
 @rank_zero_only
-def keep_rows(logger: CSVLogger, before_step: int, validates_again: bool = False) -> None:
+def keep_rows(logger: CSVLogger, before_step: int, count: int | None = None) -> None:
     """Has ``metrics.csv`` go on after the rows of earlier steps; Lightning would begin it anew. Only rank zero logs.
 
     Args:
         before_step: The step at which the run goes on. What was logged from there on, it will log again.
-        validates_again: Whether it begins with the validation that follows on the step before.
+        count: How many rows there were at that moment; None: not known. A validation that the run begins with may have
+            been logged since then, as of the step before.
     """
     file = Path(logger.log_dir) / "metrics.csv"
     if not file.is_file():
         return
     with file.open(newline="") as lines:
-        rows = [row for row in csv.DictReader(lines) if row["step"] and int(row["step"]) < before_step]
-    if validates_again:
-        rows = [row for row in rows if int(row["step"]) < before_step - 1 or not _is_of_validation(row)]
+        rows = [row for row in [*csv.DictReader(lines)][:count] if row["step"] and int(row["step"]) < before_step]
     writer = logger.experiment  # which deletes the file
     writer.metrics.extend({name: value for name, value in row.items() if value} for row in rows)
     writer.save()
-
-
-def _is_of_validation(row: Mapping[str, str | None]) -> bool:
-    return any(value and name.startswith("val/") for name, value in row.items())
 
 
 def _code(record: Mapping[str, Any]) -> dict[str, str | None]:

@@ -155,10 +155,8 @@ def check_sums(path: Path) -> None:
     """Reads a file of torch's format whole, against the checksums that it holds of its parts.
 
     Raises:
-        InputError: If it is missing, cut short, or a part is not what was written.
+        InputError: If it cannot be read, is cut short, or a part is not what was written.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
     try:
         with zipfile.ZipFile(path) as file:
             damaged = file.testzip()

@@ -2,14 +2,17 @@
 
 import random
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import CSVLogger
 
 STATE = "random"  # key in checkpoints: states of the generators
+ROWS = "metrics_rows"  # how many rows metrics.csv had
 
 
 class RunPosition(Callback):
@@ -20,7 +23,7 @@ class RunPosition(Callback):
     - Python's, numpy's and torch's global generators. Nothing in rtmo draws from them while it trains, as every sample
       has a generator of its own; a module or transform of the user's may. All ranks get those of rank zero, as they
       start with the same.
-    - What loggers hold in memory is written before, so that ``metrics.csv`` is as far as the checkpoint.
+    - What loggers hold in memory is written before, and how many rows ``metrics.csv`` has then.
     """
 
     def __init__(self) -> None:
@@ -29,6 +32,8 @@ class RunPosition(Callback):
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         for logger in trainer.loggers:
             logger.save()
+            if isinstance(logger, CSVLogger):
+                checkpoint[ROWS] = _rows(Path(logger.log_dir) / "metrics.csv")
         checkpoint[STATE] = random_states()
         counters = checkpoint["loops"]["fit_loop"]
         batches, val_batches = counters["epoch_loop.batch_progress"], counters["epoch_loop.val_loop.batch_progress"]
@@ -37,8 +42,9 @@ class RunPosition(Callback):
         for progress in (*_both(batches), *_both(val_batches)):
             progress["ready"] = progress["started"] = progress["processed"]
         if trainer.validating and val_batches["current"]["ready"] == 0:
-            # What Lightning writes in the first batch of a validation, and takes for one to be run.
-            val_batches["total"] = {"ready": 1, "started": 1, "processed": 0, "completed": 0}
+            # As Lightning has it in the first batch of a validation, which it then takes for one to be run.
+            val_batches["total"]["ready"] += 1
+            val_batches["total"]["started"] += 1
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         self._random = checkpoint.get(STATE)
@@ -48,12 +54,6 @@ class RunPosition(Callback):
         if self._random is not None:
             set_random_states(self._random)
             self._random = None
-
-
-def validation_is_due(checkpoint: Mapping[str, Any]) -> bool:
-    """Whether a checkpoint was written just before a validation, which a run that goes on from it does first."""
-    progress = checkpoint["loops"]["fit_loop"]["epoch_loop.val_loop.batch_progress"]["total"]
-    return progress["started"] > progress["processed"]
 
 
 def random_states() -> dict[str, Any]:
@@ -75,6 +75,13 @@ def set_random_states(states: Mapping[str, Any]) -> None:
     torch.set_rng_state(states["torch"])
     for device, state in enumerate(states["cuda"][: torch.cuda.device_count()]):
         torch.cuda.set_rng_state(state, device)
+
+
+def _rows(file: Path) -> int:
+    if not file.is_file():
+        return 0
+    with file.open() as lines:
+        return max(sum(1 for _ in lines) - 1, 0)
 
 
 def _both(progress: dict[str, Any]) -> tuple[dict[str, int], dict[str, int]]:

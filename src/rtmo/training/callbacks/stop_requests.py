@@ -59,7 +59,7 @@ class StopRequests(Callback):
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Signals are requests meanwhile. Outside of the main thread, where Python has none, nothing changes."""
+        """Takes signals for requests meanwhile; not outside of the main thread, where Python knows none."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
