@@ -1,4 +1,7 @@
-"""Memory and open files of a training that lasts: ``RTMO_SOAK_STEPS=2000 pytest -s -m slow tests/integration/test_soak.py``."""
+"""Memory and open files of a training that lasts.
+
+``RTMO_SOAK_STEPS=2000 pytest -s -m slow tests/integration/test_soak.py`` prints them.
+"""
 
 import os
 import subprocess
