@@ -11,7 +11,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 
 from rtmo import config, train
-from rtmo.errors import InputError
+from rtmo.errors import InputError, RunError
 from rtmo.training.earlier_run import continue_run
 
 SWEEP = ("-m", "hydra.sweep.dir=sweep")
@@ -63,10 +63,11 @@ def states(sweep: Path) -> list[str]:
 def test_failed_jobs_do_not_end_the_others(call, program, tmp_path):
     damaged = InputError("weights.pth: damaged")
     outcomes = {0: 0.5, 1: KeyError("our mistake"), 2: damaged, 3: float("nan"), 4: 0.25}
-    code, stdout, _ = call(program(by_seed(outcomes)), *SWEEP, "seed=0,1,2,3,4", "name=other")
+    outcomes[5] = RunError("metrics.csv: cannot be written; make room")
+    code, stdout, _ = call(program(by_seed(outcomes)), *SWEEP, "seed=0,1,2,3,4,5", "name=other")
     sweep = tmp_path / "sweep"
     assert code == 1
-    assert states(sweep) == ["done", "failed", "refused", "failed", "done"]
+    assert states(sweep) == ["done", "failed", "refused", "failed", "done", "failed"]
     for row in ("seed=0 │ done │ 0.5000", "seed=1 │ failed │ - ", "seed=2 │ refused │ -", "seed=4 │ done │ 0.2500"):
         assert row in " ".join(stdout.split())
     assert "sweep/1: KeyError: 'our mistake'" in stdout
@@ -75,6 +76,7 @@ def test_failed_jobs_do_not_end_the_others(call, program, tmp_path):
     assert "KeyError: 'our mistake'" in error
     assert (sweep / "2" / "error.txt").read_text() == "error: weights.pth: damaged\n"
     assert "NaN" in (sweep / "3" / "error.txt").read_text()
+    assert (sweep / "5" / "error.txt").read_text() == "error: metrics.csv: cannot be written; make room\n"
     assert not (sweep / "0" / "error.txt").exists()
 
 

@@ -1,10 +1,10 @@
-"""What a run logged to W&B offline, read back from its own file."""
+"""What a run logged to W&B, read back from its own file."""
 
 import json
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from google.protobuf.message import Message
 from wandb.proto.wandb_internal_pb2 import Record
@@ -17,8 +17,8 @@ _WHOLE, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 class WandbFile:
     """The records of the only run below a folder, by kind."""
 
-    def __init__(self, folder: Path) -> None:
-        (self.path,) = folder.glob("wandb/offline-run-*/run-*.wandb")
+    def __init__(self, folder: Path, kind: Literal["offline-run", "run"] = "offline-run") -> None:
+        (self.path,) = folder.glob(f"wandb/{kind}-*/run-*.wandb")
         self.records = list(_records(self.path.read_bytes()))
 
     def of(self, kind: str) -> list[Any]:

@@ -29,6 +29,7 @@ from rtmo.training.resume_command import quoted
 __all__ = ["build", "compose", "conf_dir", "main", "validate"]
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
+TOLD = (*CONFIG_ERRORS, RunError)  # whose message says all
 
 
 def conf_dir() -> Path:
@@ -128,7 +129,7 @@ def main(
             wants_tracebacks = os.environ.get(FULL_ERROR) == "1"
             try:
                 _run(job, config_name)
-            except (*CONFIG_ERRORS, RunError) as error:
+            except TOLD as error:
                 if wants_tracebacks:
                     raise
                 print(f"error: {explain(error)}", file=sys.stderr)
@@ -179,7 +180,7 @@ def _run(job: Callable[[DictConfig], Any], config_name: str) -> None:
                 return sweeps.run_job(job, cfg)
             try:
                 return job(cfg)
-            except CONFIG_ERRORS as error:
+            except TOLD as error:
                 if not in_place:
                     with suppress(OSError):  # Hydra has made the run's folder; an empty one is of no use
                         folder.rmdir()
@@ -201,7 +202,7 @@ def _run(job: Callable[[DictConfig], Any], config_name: str) -> None:
 
 
 class _Refused(BaseException):
-    """Carries an ``InputError`` past Hydra."""
+    """Carries one of ``TOLD`` past Hydra."""
 
 
 @contextmanager

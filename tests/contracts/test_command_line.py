@@ -16,7 +16,7 @@ from rtmo.config import conf_dir
 from rtmo.data_commands import convert as data_convert
 from rtmo.data_commands import get as data_get
 from rtmo.data_commands import shard as data_shard
-from rtmo.errors import InputError
+from rtmo.errors import InputError, RunError
 from rtmo.report import __main__ as report
 
 TINY = ("model=rtmo_n", "data=synthetic", "trainer=cpu", "image_size=[64,64]", "data.train.num_images=4")
@@ -138,6 +138,15 @@ def test_a_mistake_of_ours_keeps_its_traceback_and_exits_with_1(call, monkeypatc
     monkeypatch.setattr(train, "train", broken)
     with pytest.raises(KeyError, match="our mistake"):  # Python prints it and exits with 1
         call(train.main, *TINY)
+
+
+def failed(*_args, **_kwargs):
+    raise RunError("metrics.csv: cannot be written; make room")
+
+
+def test_a_run_that_fails_for_reasons_of_the_machine_ends_with_one_message_and_exit_code_1(call, monkeypatch):
+    monkeypatch.setattr(train, "train", failed)
+    assert call(train.main, *TINY) == (1, "", "error: metrics.csv: cannot be written; make room\n")
 
 
 def test_every_error_keeps_its_traceback_if_asked_for(call, monkeypatch):

@@ -1,6 +1,6 @@
 """Memory and open files of a training that lasts.
 
-``RTMO_SOAK_STEPS=2000 pytest -s -m slow tests/integration/test_soak.py`` tells the numbers of a long one.
+``RTMO_SOAK_STEPS=2000 pytest -s -m slow tests/integration/test_soak.py`` prints them.
 """
 
 import os

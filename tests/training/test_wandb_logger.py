@@ -1,9 +1,13 @@
 """A run outlives W&B: a server that cannot be reached, its process killed, its files refused."""
 
 import errno
+import json
 import logging
 import socket
+import threading
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from unittest.mock import Mock
 
 import numpy as np
@@ -90,6 +94,42 @@ def test_a_server_that_cannot_be_reached(surroundings, said, tmp_path, listens):
     assert warning.startswith("W&B: ")
     assert warning.endswith("The run is logged offline; `wandb sync` sends it later")
     assert [row["a"] for row in WandbFile(tmp_path).history] == [1.0]
+
+
+class Server(BaseHTTPRequestHandler):
+    """Agrees to a new run, whatever it is asked."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        project = {"name": "rtmo", "entity": {"name": "me"}}
+        run = {"id": "x", "name": "abc", "displayName": "abc", "project": project, "historyLineCount": 0}
+        content = json.dumps({"data": {"model": None, "upsertBucket": {"bucket": run, "inserted": True}}}).encode()
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.slow
+def test_a_server_that_goes_away(surroundings, said, tmp_path):
+    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        surroundings.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.server_port}")
+        surroundings.setenv("WANDB_API_KEY", "a" * 40)
+        surroundings.delenv("WANDB_MODE", raising=False)
+        logger = RunWandbLogger(project="rtmo", save_dir=tmp_path, settings={"finish_timeout": 1.0})
+        logger.log_metrics({"a": 0.0}, 0)
+        server.shutdown()
+    for step in range(1, 4):
+        logger.log_metrics({"a": float(step)}, step)
+    logger.finish(0)  # which without a limit waits for ever
+    wandb.teardown()
+    assert said() == []
+    assert [row["a"] for row in WandbFile(tmp_path, "run").history] == [0.0, 1.0, 2.0, 3.0]
 
 
 @pytest.mark.slow

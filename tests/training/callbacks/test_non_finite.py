@@ -160,3 +160,36 @@ def test_the_search_of_a_gradient_scaler_does_not_count(tmp_path):
             plugins=[MixedPrecision("16-mixed", "cpu", scaler=torch.amp.GradScaler("cpu", init_scale=64.0))],
             callback=NonFinite(max_in_a_row=2),
         )
+
+
+class Dealt(Tiny):
+    """Every rank has every second batch."""
+
+    def train_dataloader(self) -> DataLoader:
+        return DataLoader([batch_of(2 * number) for number in range(6)][self.trainer.global_rank :: 2], batch_size=None)
+
+
+@pytest.mark.slow
+def test_all_ranks_skip_a_step_or_none(tmp_path):
+    """The loss of one batch of the second rank is infinite, all gradients are finite."""
+    trainer = Trainer(
+        default_root_dir=tmp_path,
+        accelerator="cpu",
+        devices=2,
+        strategy="ddp_spawn",
+        max_epochs=1,
+        callbacks=[NonFinite()],
+        log_every_n_steps=1,
+        use_distributed_sampler=False,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(Dealt({6: float("inf")}))
+    assert trainer.callback_metrics["train/skipped_steps"] == 1
+    files = {file.name: torch.load(file, weights_only=True) for file in tmp_path.glob("non_finite/*")}
+    assert {name: saved["image_ids"] for name, saved in files.items()} == {
+        "step_1_rank_0.pt": [[4, 5]],
+        "step_1_rank_1.pt": [[6, 7]],
+    }

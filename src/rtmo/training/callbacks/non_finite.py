@@ -105,7 +105,7 @@ class NonFinite(Callback):
         self.skipped += 1
         self._in_a_row += 1
         is_bad = (~losses.isfinite()).tolist()
-        if any(is_bad) or trainer.is_global_zero:  # the rank with the batch, or the one that speaks if none has it
+        if any(is_bad) or trainer.is_global_zero:  # whoever has the batch; the first, as perhaps nobody has
             of_batches = zip(self._image_ids, is_bad, strict=True)
             ids = ", ".join(str(image_id) for ids, bad in of_batches if bad or not any(is_bad) for image_id in ids)
             log.warning(
