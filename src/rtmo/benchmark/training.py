@@ -20,12 +20,12 @@ from rtmo.targets import build
 from rtmo.train import KEYS, build_module, build_trainer
 from rtmo.training.callbacks.ema import EMA
 from rtmo.training.module import PoseModule
-from rtmo.types import Targets
+from rtmo.types import Batch, Targets
 
 DATA, FORWARD, ASSIGNMENT, LOSSES, BACKWARD, OPTIMIZER, AVERAGE, REST = PARTS = (
     *("data", "forward", "assignment", "losses", "backward", "optimizer", "EMA", "rest"),
 )
-STEP = "step"
+WORK, STEP = "without data", "step"
 PRECISIONS = {"32": "float32", "bf16": "bfloat16", "16": "float16", "64": "float64"}  # by start of Lightning's names
 # Nothing of a run but its steps, all of one size.
 STEPS_ONLY = (
@@ -68,9 +68,11 @@ class Training:
 
     Args:
         overrides: Of ``rtmo.train``.
+        people: In every image, instead of those of the data, who are more in one batch than in another; None keeps them.
     """
 
-    def __init__(self, *, overrides: Sequence[str]) -> None:
+    def __init__(self, *, overrides: Sequence[str], people: int | None = None) -> None:
+        self.people = people
         self.overrides = list(overrides)
         self.cfg = steps_config(overrides)
         self.turns: Turns | None = None
@@ -89,7 +91,7 @@ class Training:
         """
         if self.turns is None:
             self.cfg = steps_config([*self.overrides, f"data.batch_size={batch}"])
-            self.turns = Turns()
+            self.turns = Turns(self.people, keypoint_set(self.cfg["skeleton"]))
             threading.Thread(target=self._fit, args=(self.turns,), daemon=True).start()
         return self.turns.step()
 
@@ -108,9 +110,10 @@ class Training:
 
 
 class Turns(Callback):
-    """Lets Lightning's loop make a step when told to, and times it."""
+    """Lets Lightning's loop make a step when told to, and times it; see ``Training`` for people."""
 
-    def __init__(self) -> None:
+    def __init__(self, people: int | None, skeleton: KeypointSet) -> None:
+        self.people, self.skeleton = people, skeleton
         self.requests: queue.SimpleQueue[None] = queue.SimpleQueue()
         self.answers: queue.SimpleQueue[dict[str, Any] | Exception] = queue.SimpleQueue()
         self.watch = DeviceStopwatch()
@@ -144,17 +147,22 @@ class Turns(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._wait()
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
+        self.part.close()
+        if self.people is not None:
+            size = (batch.images.shape[-2], batch.images.shape[-1])
+            batch.targets = random_people(len(batch), self.people, size, self.skeleton).to(batch.images.device)
         self._enter(REST)
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         """The last of a step: callbacks of the config come before this one."""
         self.part.close()
         times = {part: 1000 * self.watch.seconds[part] for part in PARTS}
         people = int(batch.targets.valid.sum())
-        self.answers.put({"milliseconds": {**times, STEP: sum(times.values())}, "people": people})
+        step = sum(times.values())
+        self.answers.put({"milliseconds": {**times, WORK: step - times[DATA], STEP: step}, "people": people})
         self._wait()
 
     def _wait(self) -> None:
