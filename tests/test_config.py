@@ -46,6 +46,7 @@ def test_the_result_is_plain_and_resolved():
         ("+optimizer.lrr=1", r"optimizer.lrr: AdamW has no such argument; did you mean 'lr'\?"),
         ("+paths.dta_dir=x", r"paths.dta_dir: no such key; did you mean 'data_dir'\?"),
         ("+sed=1", r"sed: train has no such key; did you mean 'seed'\?"),
+        ("model=8", r"^model=8: no such choice; model may be rtmo_l, "),
         (
             "model=rtmo_x",
             r"^model=rtmo_x: no such choice; model may be rtmo_l, rtmo_m, rtmo_n, rtmo_r50, rtmo_s, rtmo_t",

@@ -25,6 +25,7 @@ CURVES: dict[str, dict[str, list[str]]] = {
         "positives per image": ["train/positives_per_image"],
         "learned spread": ["train/pred_sigma"],
         "gradient norm before clipping": ["train/grad_norm"],
+        "skipped steps": ["train/skipped_steps"],
         "phase: A 0, B 1, C 2": ["train/phase"],
     },
     "Speed": {

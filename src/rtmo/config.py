@@ -5,6 +5,7 @@ Nothing else reads a config; classes get typed keyword arguments from ``rtmo.tar
 
 import functools
 import os
+import re
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -15,14 +16,15 @@ import hydra
 import yaml
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rtmo import sweeps
 from rtmo.config_data import expand
-from rtmo.config_errors import CONFIG_ERRORS, explain
-from rtmo.errors import EXIT_INPUT_ERROR, InputError
+from rtmo.config_errors import CONFIG_ERRORS, explain, unnamed_choice
+from rtmo.errors import EXIT_INPUT_ERROR, InputError, RunError
 from rtmo.targets import build, check_targets, did_you_mean
 
 __all__ = ["build", "compose", "conf_dir", "main", "validate"]
@@ -63,6 +65,8 @@ def compose(config_name: str = "train", overrides: Sequence[str] = ()) -> DictCo
             return hydra.compose(config_name, list(overrides))
     except CONFIG_ERRORS as error:
         raise InputError(explain(error)) from error
+    except ValueError as error:
+        raise unnamed_choice(error, overrides, conf_dir()) or error from None
 
 
 def validate(cfg: DictConfig, config_name: str, keys: Collection[str]) -> dict[str, Any]:
@@ -103,9 +107,9 @@ def main(
 ) -> Callable[[Callable[[dict[str, Any]], Any]], Callable[[], None]]:
     """Makes a function of the checked config an entry point: ``hydra.main`` with our exit codes.
 
-    0: done. 2: input that cannot be used, with its message alone. 1: a failure of ours, with its traceback. With
-    HYDRA_FULL_ERROR=1 in the environment every error keeps its traceback. Jobs of a sweep do not end the others
-    (rtmo.sweeps), unless they have no folder of their own to say why they failed.
+    0: done. 2: input that cannot be used, with its message alone. 1: a run that failed, with its message alone, or a
+    failure of ours, with its traceback. With HYDRA_FULL_ERROR=1 every error keeps its traceback. Jobs of a sweep do not
+    end the others (rtmo.sweeps), unless they have no folder of their own to say why they failed.
 
     Args:
         config_name: The entry point's file in conf/.
@@ -125,15 +129,42 @@ def main(
             wants_tracebacks = os.environ.get(FULL_ERROR) == "1"
             try:
                 _run(job, config_name)
-            except CONFIG_ERRORS as error:
+            except (*CONFIG_ERRORS, RunError) as error:
                 if wants_tracebacks:
                     raise
                 print(f"error: {explain(error)}", file=sys.stderr)
-                raise SystemExit(EXIT_INPUT_ERROR) from None
+                raise SystemExit(1 if isinstance(error, RunError) else EXIT_INPUT_ERROR) from None
 
         return entry
 
     return decorate
+
+
+def command_of_this_job(module: str) -> list[str]:
+    """The command for another process of the job that runs: its config, its folder, and no sweep around it.
+
+    The other process logs to a file of its own, named after its ``LOCAL_RANK``.
+    """
+    run = HydraConfig.get()
+    flags = {"main": "--config-path", "command-line": "--config-dir"}
+    sources = [(flags.get(source.provider), source.path) for source in run.runtime.config_sources]
+    own = [text for text in run.overrides.hydra if not text.startswith("hydra.mode=")]
+    return [
+        *(sys.executable, "-m", module, "--config-name", str(run.job.config_name)),
+        *(word for flag, path in sources if flag is not None for word in (flag, path)),
+        *own,
+        *run.overrides.task,
+        "hydra.mode=RUN",
+        override("hydra.run.dir", run.runtime.output_dir),
+        f"hydra.job.name={run.job.name}_rank${{oc.env:LOCAL_RANK}}",
+    ]
+
+
+def override(key: str, value: str | None) -> str:
+    """As on the command line, whatever characters the value has."""
+    if value is not None and not re.fullmatch(r"[\w.-]*/[\w./-]*", value):
+        value = QuotedString(value, Quote.single).with_quotes()
+    return f"{key}={'null' if value is None else value}"
 
 
 def _run(job: Callable[[DictConfig], Any], config_name: str) -> None:
@@ -163,7 +194,9 @@ def _run(job: Callable[[DictConfig], Any], config_name: str) -> None:
             hydra.main(config_path=str(conf_dir()), config_name=config_name, version_base="1.3")(guarded)()
         except _Refused:
             raise refused[0] from None
-        except Exception:
+        except Exception as error:
+            if isinstance(error, ValueError) and (refusal := unnamed_choice(error, sys.argv[1:], conf_dir())):
+                raise refusal from None
             if not sweeps.all_failed():
                 raise
     if code := sweeps.report():

@@ -1,6 +1,8 @@
 """What Hydra, OmegaConf and PyYAML refuse, in one sentence with the fix."""
 
 import re
+from collections.abc import Sequence
+from pathlib import Path
 
 import yaml
 from hydra.errors import CompactHydraException, MissingConfigException, OverrideParseException
@@ -16,11 +18,12 @@ PLUGINS = (
     *(f"hydra/launcher={name}" for name in ("joblib", "submitit_local", "submitit_slurm")),
 )
 SEVERAL_VALUES = re.compile(r"Ambiguous value for argument '(.+?)=(.+)'\n")  # of Hydra's message
+NO_NAME = "Config group override must be a string or a list. Got "  # Hydra's message, without the group
 CONFIG_ERRORS = (InputError, CompactHydraException, OmegaConfBaseException, yaml.YAMLError)
 
 
 def explain(error: Exception) -> str:
-    """The message for one of ``CONFIG_ERRORS``."""
+    """The message for one of ``CONFIG_ERRORS``, or for a ``RunError``."""
     if isinstance(error, MissingConfigException):
         return _explain_choice(error)
     if isinstance(error, OverrideParseException):
@@ -37,6 +40,18 @@ def explain(error: Exception) -> str:
         hint = f" (+{key}=... passes an argument that conf/ does not list)" if "." in key else ""
         return f"{key}: no such key; {did_you_mean(str(cause.key), known)}{hint}"
     return f"{key}: {str(cause).splitlines()[0]}"
+
+
+def unnamed_choice(error: ValueError, overrides: Sequence[str], conf_dir: Path) -> InputError | None:
+    """What to say of a group that was given true or a number in place of a file's name; None of another error."""
+    if not str(error).startswith(NO_NAME):
+        return None
+    for override in overrides:
+        group, _, value = override.lstrip("+").partition("=")
+        choices = sorted(file.stem for file in (conf_dir / group).glob("*.yaml"))
+        if group and choices and value not in choices:
+            return InputError(f"{group}={value}: no such choice; {group} may be {', '.join(choices)}")
+    return InputError(f"{error}; give the name of a file of conf/")
 
 
 def _explain_text(text: str) -> str:

@@ -10,8 +10,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from rtmo.documents import parse_yaml
 from rtmo.errors import InputError
 from rtmo.joint_names import known_joint, mirror_pairs
 
@@ -272,10 +271,7 @@ def read_keypoint_set(path: Path) -> KeypointSet:
     """
     if not path.is_file():
         raise InputError(f"skeleton={path}: no such file")
-    try:
-        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: no YAML ({' '.join(str(error).split())})") from error
+    fields = parse_yaml(path.read_bytes(), str(path))
     if isinstance(fields, dict) and "name" in fields:
         raise InputError(f"{path}: name: the set is called like its file; remove it")
     return _from_fields(fields, str(path), path.stem)

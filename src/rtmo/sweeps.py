@@ -18,7 +18,7 @@ from rich.table import Table
 
 from rtmo.config_errors import CONFIG_ERRORS, explain
 from rtmo.data.coco_json import write_json
-from rtmo.errors import EXIT_INPUT_ERROR
+from rtmo.errors import EXIT_INPUT_ERROR, RunError
 
 RECORD, ERROR = "job.json", "error.txt"  # in the folder of every job; of one that failed
 
@@ -74,10 +74,11 @@ def run_job(task: Callable[[DictConfig], Any], cfg: DictConfig) -> Any:
         record |= {"state": "done", "value": _value(result, folder, metric)}
     except Exception as error:
         refused = isinstance(error, CONFIG_ERRORS)
-        message = explain(error) if refused else f"{type(error).__name__}: {error}"
+        says_all = refused or isinstance(error, RunError)
+        message = explain(error) if says_all else f"{type(error).__name__}: {error}"
         record |= {"state": "refused" if refused else "failed", "error": message}
         if not finished_before:
-            wants_traceback = not refused or os.environ.get("HYDRA_FULL_ERROR") == "1"
+            wants_traceback = not says_all or os.environ.get("HYDRA_FULL_ERROR") == "1"
             (folder / ERROR).write_text(traceback.format_exc() if wants_traceback else f"error: {message}\n")
         log.error("job %s %s: %s", job.job.num, record["state"], message)
     except SystemExit as stop:  # Lightning's, after SIGTERM, says that all is well

@@ -17,17 +17,23 @@ from typing import Any
 from rtmo.errors import InputError
 from rtmo.skeletons import KeypointSet
 
-# Whatever derives from one of these may be built, as may every class defined in rtmo and its subclasses. Compared by
-# name, so that nothing has to be imported to refuse a target. A package prefix would be no boundary: torch.hub.load.
+# Whatever derives from one of these may be built. Compared by name, so that this module imports none of them. A package
+# prefix would be no boundary: torch.hub.load, and of ours the class that starts the processes of a benchmark.
 ALLOWED_BASES = frozenset(
     {
         "albumentations.core.composition.BaseCompose",
         "albumentations.core.transforms_interface.BasicTransform",
         "lightning.pytorch.callbacks.callback.Callback",
+        "lightning.pytorch.core.datamodule.LightningDataModule",
         "lightning.pytorch.loggers.logger.Logger",
         "lightning.pytorch.profilers.profiler.Profiler",
         "lightning.pytorch.strategies.strategy.Strategy",
         "lightning.pytorch.trainer.trainer.Trainer",
+        "rtmo.data.source.PoseSource",
+        "rtmo.data.transforms.Transform",
+        "rtmo.losses.keypoints.CoordinateLoss",
+        "rtmo.phases.Phases",
+        "rtmo.training.multiscale.MultiScale",
         "torch.nn.modules.module.Module",
         "torch.optim.lr_scheduler.LRScheduler",
         "torch.optim.optimizer.Optimizer",
@@ -36,6 +42,12 @@ ALLOWED_BASES = frozenset(
     }
 )
 ALLOWED_FUNCTIONS = frozenset({"rtmo.skeletons.keypoint_set"})
+# The packages above have classes that fetch, load or start what their arguments say. Of a config out of a file, commands
+# build these sections, and in them only what is of these packages.
+BUILT_FROM_FILES = frozenset({"model", "data", "criterion", "module", "optimizer", "schedule", "metric"})
+FROM_FILES = ("rtmo.", "torch.optim.")
+LIBRARIES = frozenset(base.partition(".")[0] for base in ALLOWED_BASES)
+TRUST = "RTMO_TRUSTED_PACKAGES"  # of the environment: names with commas
 PARTIAL_BASES = frozenset({"torch.optim.lr_scheduler.LRScheduler", "torch.optim.optimizer.Optimizer"})
 DIRECTIVES = ("_target_", "_partial_", "_convert_")  # _convert_: all is what happens anyway
 
@@ -82,23 +94,30 @@ def check_targets(node: Any, key: str = "") -> None:
                 _check_argument(target, name, value, target_key)
 
 
-def refuse_foreign_packages(node: Any, where: str) -> None:
-    """Checks that a config out of a file names no package whose import would be the file's idea.
+def refuse_foreign_packages(config: Mapping[str, Any], where: str) -> None:
+    """Checks that a config out of a file names no package whose import, or use, would be the file's idea.
 
-    Importing runs code, and ``python -m`` looks beside the file first. Packages that the allow-list names are trusted,
-    as are those that are imported already and those in ``$RTMO_TRUSTED_PACKAGES``, a list with commas.
+    Importing runs code, and ``python -m`` looks beside the file first. What a command builds of a file is of
+    ``FROM_FILES``; elsewhere in its config the libraries of the allow-list may be named too. Modules of others that
+    are imported already are trusted, as are the packages in ``$RTMO_TRUSTED_PACKAGES``.
+
+    Args:
+        config: By section.
+        where: What messages start with.
 
     Raises:
         InputError: If a target is of another package.
     """
-    trusted = {"rtmo", *(base.partition(".")[0] for base in ALLOWED_BASES), *sys.modules}
-    trusted.update(os.environ.get("RTMO_TRUSTED_PACKAGES", "").split(","))
-    for key, described in _described(node, ""):
-        package = str(described["_target_"]).partition(".")[0]
-        if package not in trusted:
+    trusted = {*filter(None, os.environ.get(TRUST, "").split(","))}
+    for key, described in _described(config, ""):
+        path = str(described["_target_"])
+        package, module = path.partition(".")[0], path.rpartition(".")[0]
+        is_unbuilt = key.partition(".")[0] not in BUILT_FROM_FILES
+        is_known = is_unbuilt if package in LIBRARIES else module in sys.modules
+        if not (path.startswith(FROM_FILES) or package in trusted or is_known):
             raise InputError(
-                f"{where}: {key.partition('.')[2]} asks for {described['_target_']!r}, and a file does not decide what "
-                f"is imported; if you trust that package, set RTMO_TRUSTED_PACKAGES={package}"
+                f"{where}: {key} asks for {path!r}, and a file does not decide what is imported; if you trust that "
+                f"package with it, set {TRUST}={package}"
             )
 
 
@@ -109,17 +128,21 @@ def locate(path: str, key: str = "") -> Callable[..., Any]:
         InputError: If it does not exist or is not allowed.
     """
     where = _join(key, "_target_")
+    if not isinstance(path, str):
+        raise InputError(f"{where}: must be a class's module and name, got {path!r}")
     module_name, _, name = path.rpartition(".")
+    if "__" in path:  # python -m runs __main__ of a package, and so does an import of it
+        raise InputError(f"{where}: {path!r} may not be built from a config")
     try:
         target = getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise InputError(f"{where}: cannot import {path!r} ({error}); give module and name in full") from error
-    bases = _base_names(target)
-    if path in ALLOWED_FUNCTIONS or bases & ALLOWED_BASES or any(base.startswith("rtmo.") for base in bases):
+    is_own = not path.startswith("rtmo.") or str(getattr(target, "__module__", "")).startswith("rtmo.")
+    if path in ALLOWED_FUNCTIONS or (is_own and _base_names(target) & ALLOWED_BASES):
         return target
     raise InputError(
-        f"{where}: {path!r} may not be built from a config; allowed are classes of rtmo and classes that derive from "
-        f"one of {', '.join(sorted(ALLOWED_BASES))}"
+        f"{where}: {path!r} may not be built from a config; allowed are classes that derive from one of "
+        f"{', '.join(sorted(ALLOWED_BASES))}"
     )
 
 

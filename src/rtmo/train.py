@@ -3,6 +3,7 @@
 import functools
 import logging
 import os
+import shlex
 import warnings
 from collections.abc import Mapping, Sequence
 from importlib import import_module  # wandb is slow to import and seldom wanted
@@ -14,22 +15,30 @@ from hydra.types import RunMode
 from lightning import Trainer, seed_everything
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import CSVLogger, WandbLogger
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from torch import Tensor
 
 from rtmo import config
 from rtmo.console_tables import print_scores
 from rtmo.download import DownloadError
-from rtmo.errors import InputError
+from rtmo.errors import EXIT_INTERRUPTED, InputError
 from rtmo.skeletons import KeypointSet, keypoint_set
 from rtmo.targets import build, did_you_mean
+from rtmo.training import failures
 from rtmo.training.batch_plan import BatchPlan, plan_batch
 from rtmo.training.callbacks.moved_checkpoints import MovedCheckpoints
+from rtmo.training.callbacks.run_position import RunPosition, validation_is_due
 from rtmo.training.callbacks.run_record import RunRecord
+from rtmo.training.callbacks.stop_requests import RunStopped, StopRequests
 from rtmo.training.callbacks.wandb_records import RUN_ID, WandbRecords
-from rtmo.training.earlier_run import continue_run, in_folder_of, keep_rows
+from rtmo.training.checkpoint_io import SafeCheckpointIO, undamaged
+from rtmo.training.distributed import check_strategy, check_trainer
+from rtmo.training.earlier_run import continue_run, in_folder_of, keep_rows, last_checkpoint
 from rtmo.training.module import PoseModule
+from rtmo.training.ranks import RankLauncher
+from rtmo.training.wandb_logger import RunWandbLogger
 from rtmo.weights.file import RECORD, read_file
 from rtmo.weights.load import load_pretrained
 
@@ -47,6 +56,7 @@ POINTLESS_WARNINGS = (
     r".isinstance\(treespec, LeafSpec\). is deprecated",  # in its own code
     "It is recommended to use .*'val/.* sync_dist=True",  # the metric has gathered all ranks
     "The dirpath has changed from",  # a run that goes on from a checkpoint has a folder of its own
+    "You're resuming from a checkpoint that ended before the epoch ended",  # the data module knows where that was
     "The number of training batches .* is smaller than the logging interval",
     "The '.*_dataloader' does not have many workers",
 )
@@ -58,16 +68,43 @@ log = logging.getLogger(__name__)
 def main(cfg: dict[str, Any]) -> float | None:
     """Trains; what is returned is what a sweeper compares."""
     run = HydraConfig.get()
-    in_sweep, asked = run.mode is RunMode.MULTIRUN, dict(cfg)
+    in_sweep = run.mode is RunMode.MULTIRUN
+    if cfg["ckpt_path"] == "last":
+        if in_sweep:
+            raise InputError("ckpt_path=last: a sweep goes on by itself where its folder holds runs; leave it out")
+        cfg["ckpt_path"] = last_checkpoint(
+            cfg, folder_is_given=any(text.startswith("hydra.run.dir=") for text in run.overrides.hydra)
+        )
+    asked = dict(cfg)
     if in_sweep and (metrics := continue_run(cfg)) is not None:
         return optimized(cfg["optimized_metric"], metrics)
-    return train(
-        cfg,
-        overrides=run.overrides.task,
-        chosen_recipe=run.runtime.choices["recipe"],
-        sweep=Path(run.sweep.dir).name if in_sweep else None,
-        asked=asked,
-    )
+    try:
+        return train(
+            cfg,
+            overrides=run.overrides.task,
+            chosen_recipe=run.runtime.choices["recipe"],
+            sweep=Path(run.sweep.dir).name if in_sweep else None,
+            asked=asked,
+            rank_command=[*config.command_of_this_job("rtmo.train"), config.override("ckpt_path", cfg["ckpt_path"])],
+        )
+    except RunStopped as stop:
+        again = f"the same command with {config.override('hydra.sweep.dir', run.sweep.dir)}" if in_sweep else None
+        print_stop(stop, again or command(run.overrides.task, stop.checkpoint, cfg["paths"]["output_dir"]))
+        raise
+
+
+def command(overrides: Sequence[str], checkpoint: Path | None, folder: str) -> str:
+    """What to type to have a run go on in its folder."""
+    options = [override for override in overrides if not override.startswith("ckpt_path=")]
+    start = [] if checkpoint is None else [config.override("ckpt_path", str(checkpoint))]
+    return shlex.join(["python", "-m", "rtmo.train", *options, *start, config.override("hydra.run.dir", folder)])
+
+
+@rank_zero_only
+def print_stop(stop: RunStopped, again: str) -> None:
+    """Says why a run ended before its end, and how it goes on."""
+    saved = stop.checkpoint or "nothing, as callbacks.last is null"
+    print(f"stopped by {stop.reason}; saved {saved}; this goes on:\n  {again}")
 
 
 def train(
@@ -76,6 +113,7 @@ def train(
     chosen_recipe: str = "",
     sweep: str | None = None,
     asked: Mapping[str, Any] | None = None,
+    rank_command: Sequence[str] | None = None,
 ) -> float | None:
     """Trains a model from a resolved config.
 
@@ -85,6 +123,7 @@ def train(
         chosen_recipe: The file of conf/recipe that was chosen, for the log.
         sweep: Name of the sweep's folder if this is one of several runs of a command.
         asked: The config for the record if it is not ``cfg``, whose ``ckpt_path`` may be of the run's own folder.
+        rank_command: Starts this run in the process of another device; None: the command that this process is of.
 
     Returns:
         The last value of ``optimized_metric``; None if the config names none.
@@ -96,6 +135,8 @@ def train(
     check_values(cfg)
     seed_everything(cfg["seed"], workers=True, verbose=False)
     skeleton = keypoint_set(cfg["skeleton"])
+    if cfg["ckpt_path"] is not None:
+        cfg = {**cfg, "ckpt_path": str(undamaged(Path(cfg["ckpt_path"])))}
     before = {RECORD: {}} if cfg["ckpt_path"] is None else check_resumable(Path(cfg["ckpt_path"]), skeleton)
     datamodule = build(cfg["data"], "data", skeleton)
     record = RunRecord(config=asked or cfg, skeleton=skeleton, overrides=overrides)
@@ -103,16 +144,15 @@ def train(
     run_id = before[RECORD].get(RUN_ID) if is_same_run else None
     loggers = wandb_run(cfg["logger"], run_id=run_id, group=sweep, overrides=overrides)
     log_model = (cfg["logger"].get("wandb") or {}).get("log_model", False)
+    stops = StopRequests(max_time=cfg["trainer"].get("max_time"))
     records = [record, WandbRecords(config=cfg, skeleton=skeleton, log_model=log_model), MovedCheckpoints()]
+    records += [RunPosition(), stops]
     trainer = build_trainer({**cfg, "logger": loggers}, skeleton, records)
-    if sweep and trainer.world_size > 1 and trainer.strategy.launcher is not None:
-        raise InputError(
-            f"trainer.devices: Lightning would start each of {trainer.world_size} processes with the whole sweep; "
-            "sweep (-m) with trainer.devices=1, or give every run a command of its own"
-        )
+    if isinstance(trainer.strategy.launcher, RankLauncher):
+        trainer.strategy.launcher.command = rank_command
     for logger in trainer.loggers:
         if "global_step" in before and isinstance(logger, CSVLogger):
-            keep_rows(logger, before["global_step"])
+            keep_rows(logger, before["global_step"], validates_again=validation_is_due(before))
     plan = plan_batch(cfg["data"]["batch_size"], trainer.world_size, cfg["nominal_batch"])
     trainer.accumulate_grad_batches = plan.accumulate
     module = build_module(cfg, skeleton, lr_scale=plan.lr_scale)
@@ -121,11 +161,16 @@ def train(
     print_start(console, cfg, chosen_recipe, plan, module, start)
     exit_code = 1
     try:
-        trainer.fit(module, datamodule=datamodule, ckpt_path=cfg["ckpt_path"], weights_only=True)
+        with stops.listening(), failures.told(plan, Path(cfg["paths"]["output_dir"])):
+            trainer.fit(module, datamodule=datamodule, ckpt_path=cfg["ckpt_path"], weights_only=True)
         exit_code = 0
+    except RunStopped:
+        exit_code = EXIT_INTERRUPTED
+        raise
     finally:
-        if any(isinstance(logger, WandbLogger) for logger in trainer.loggers):
-            import_module("wandb").finish(exit_code)  # the next job of a sweep in this process starts its own
+        for logger in trainer.loggers:
+            if isinstance(logger, RunWandbLogger):
+                logger.finish(exit_code)
     scores = {
         name.removeprefix("val/"): float(value)
         for name, value in trainer.callback_metrics.items()
@@ -196,9 +241,11 @@ def build_trainer(cfg: Mapping[str, Any], skeleton: KeypointSet, callbacks: Sequ
         warnings.filterwarnings("ignore", message=message)
     named = build(cfg["callbacks"], "callbacks", skeleton)
     loggers = build(offline_without_account(cfg["logger"]), "logger")
-    settings = {**cfg["trainer"], **_validated_at_the_end(cfg["trainer"])}
+    # StopRequests has the time limit
+    settings = {**cfg["trainer"], **_validated_at_the_end(cfg["trainer"]), "max_time": None}
+    check_strategy(settings.get("strategy", "auto"))
     try:
-        return build(
+        trainer: Trainer = build(
             settings,
             "trainer",
             callbacks=[*(callback for callback in named.values() if callback is not None), *callbacks],
@@ -206,6 +253,9 @@ def build_trainer(cfg: Mapping[str, Any], skeleton: KeypointSet, callbacks: Sequ
         )
     except MisconfigurationException as error:
         raise InputError(f"trainer: {error}") from error
+    check_trainer(trainer, sync_batchnorm=settings.get("sync_batchnorm", False))
+    trainer.strategy.checkpoint_io = SafeCheckpointIO()
+    return trainer
 
 
 def _validated_at_the_end(trainer: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ TINY = ("model=rtmo_n", "data=synthetic", "trainer=cpu", "image_size=[64,64]", "
     ("arguments", "message"),
     [
         (["optimizer.lrr=1"], "optimizer.lrr: no such key; did you mean 'lr'?"),
+        (["experiment=true"], "experiment=true: no such choice; experiment may be demo,"),
         (["model=rtmo_x"], "model=rtmo_x: no such choice; model may be rtmo_l, rtmo_m,"),
         (["recipe=quick"], "say recipe=fast"),
         (["image_size=[100,64]"], "image_size must be (height, width) in multiples of 32, got 100 x 64"),

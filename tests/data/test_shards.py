@@ -163,7 +163,7 @@ def test_no_shard_set(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [("{", "no manifest"), ('{"format": 2, "sources": {}}', "of format 2")]
+    ("content", "message"), [("{", "not valid JSON"), ('{"format": 1, "sources": {"../one": {}}}', "no manifest"), ('{"format": 2, "sources": {}}', "of format 2")]
 )
 def test_a_manifest_that_cannot_be_read(copied, content, message):
     (copied / "shards.json").write_text(content)

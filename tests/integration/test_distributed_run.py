@@ -2,12 +2,17 @@
 
 import csv
 import json
+import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 pytestmark = pytest.mark.slow
 
@@ -46,3 +51,39 @@ def test_it_goes_on_in_its_folder(folder: Path, tmp_path: Path) -> None:
     with (folder / "metrics.csv").open(newline="") as lines:
         steps = [row["step"] for row in csv.DictReader(lines) if row["train/loss"]]
     assert steps == ["0", "1", "2", "3", "4", "5"]
+
+
+def test_a_sweep_runs_its_jobs_one_after_the_other_each_in_its_folder(tmp_path: Path) -> None:
+    sweep = tmp_path / "a, (b)"
+    command = [sys.executable, "-m", "rtmo.train", "-m", *TINY, "trainer.max_epochs=1", "seed=1,2"]
+    done = subprocess.run(
+        [*command, f"hydra.sweep.dir='{sweep}'"], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert {file.name for file in tmp_path.iterdir()} == {sweep.name}
+    assert {file.name for file in sweep.iterdir()} == {"0", "1", "multirun.yaml"}
+    first, second = (yaml.safe_load((sweep / job / "config.yaml").read_text()) for job in "01")
+    assert (first["seed"], second["seed"]) == (1, 2)
+    for job in "01":
+        assert json.loads((sweep / job / "summary.json").read_text())["steps"] == 2
+        assert json.loads((sweep / job / "environment.json").read_text())["world_size"] == 2
+
+
+def other_rank(command: int) -> int:
+    """The process that a training command started for its second device."""
+    children = Path(f"/proc/{command}/task/{command}/children").read_text().split()
+    return next(int(child) for child in children if b"LOCAL_RANK=1" in Path(f"/proc/{child}/environ").read_bytes())
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks for the process in /proc")
+def test_a_rank_that_dies_ends_the_run_which_says_so(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    command = [sys.executable, "-m", "rtmo.train", *TINY, "trainer.max_epochs=1000", f"hydra.run.dir={folder}"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as run:
+        while not (folder / "metrics.csv").is_file() and run.poll() is None:
+            time.sleep(0.1)
+        other = other_rank(run.pid)
+        os.kill(other, signal.SIGKILL)
+        _, told = run.communicate(timeout=60)
+    assert run.returncode == 1
+    assert re.search(rf"rank 1 \(process {other}\) was killed by SIGKILL", told)

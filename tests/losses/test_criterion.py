@@ -1,6 +1,5 @@
 """The criterion: phases, batches without people, padding, precision, ranks."""
 
-import socket
 from dataclasses import replace
 
 import pytest
@@ -295,26 +294,6 @@ def test_ranks_that_share_their_normalizer_train_as_one(scene) -> None:
     criterion.mean_over_ranks = (num_positives / 2).to
     together = sum(_gradient(criterion, *scene, images) for images in ranks) / 2
     torch.testing.assert_close(together, expected, rtol=1e-10, atol=1e-12)
-
-
-def _run_rank(rank: int, port: int, expected: Tensor) -> None:
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-    generator = torch.Generator().manual_seed(0)
-    outputs, targets = make_outputs(len(COUNTS), generator), make_targets(COUNTS, generator)
-    gradient = _gradient(make_criterion(), outputs, targets, [[0, 1], [2, 3]][rank])
-    torch.distributed.all_reduce(gradient)  # what DistributedDataParallel does
-    torch.testing.assert_close(gradient / 2, expected, rtol=1e-10, atol=1e-12)
-    torch.distributed.destroy_process_group()
-
-
-@pytest.mark.slow
-def test_two_processes_train_as_one(scene) -> None:
-    expected = _gradient(make_criterion(), *scene, [0, 1, 2, 3])
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    torch.multiprocessing.spawn(_run_rank, args=(port, expected), nprocs=2)
 
 
 NO_CLASSIFIER = {phase: {"proxy_target": "gt", "score_oks": "proxy"} for phase in "BC"}

@@ -159,7 +159,7 @@ def test_half_a_network_and_a_file_without_weights(tmp_path, state):
 
 def test_a_config_in_a_file_cannot_build_what_is_no_network(tmp_path, model):
     for target, message in (
-        ("torch.hub.load", "'torch.hub.load' may not be built from a config"),
+        ("rtmo.data.coco_json.read_coco", "'rtmo.data.coco_json.read_coco' may not be built from a config"),
         ("rtmo.phases.Phases", "model._target_ is rtmo.phases.Phases, which is no RTMO"),
     ):
         record = {"model": {"_target_": target}, "skeleton": COCO17.to_plain()}

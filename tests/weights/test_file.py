@@ -136,7 +136,7 @@ def test_a_file_cut_short_is_recognised(tmp_path, zipped, part):
         ("text.pth", b"hello", "damaged or cut short"),
         ("empty.pth", b"", r"damaged or cut short \(0 bytes"),
         ("text.safetensors", b"hello, this is no header", "no safetensors file"),
-        ("record.safetensors", save({"w": torch.ones(1)}, {"rtmo": "{"}), "its metadata 'rtmo' is not JSON"),
+        ("record.safetensors", save({"w": torch.ones(1)}, {"rtmo": "{"}), "its metadata 'rtmo': not valid JSON"),
     ],
 )
 def test_other_files_are_named_for_what_they_are(tmp_path, name, content, message):

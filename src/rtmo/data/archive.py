@@ -2,8 +2,10 @@
 
 import gzip
 import logging
+import lzma
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -17,7 +19,15 @@ from rtmo.errors import InputError
 log = logging.getLogger(__name__)
 
 _READ_AT_ONCE = 1 << 16  # bytes
-_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, gzip.BadGzipFile, EOFError)
+# What damaged archives raise; NotImplementedError and RuntimeError of versions and methods of zip that are unknown.
+_DAMAGED = (
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, EOFError, struct.error),
+    *(ValueError, OverflowError, NotImplementedError, RuntimeError),
+)
+# Images hardly shrink and annotations to a tenth: what grows more than this is made to fill a disk.
+MOST_GROWTH = 100  # content to archive
+_FREE = 1 << 30  # bytes that any archive may hold
+_MEMBER = 512  # bytes that a member counts at least, so that their number is bounded too
 
 
 class _Member(NamedTuple):
@@ -43,13 +53,22 @@ def unpack(archive: Path, folder: Path, members: str = "*", flat: bool = False) 
 
     Raises:
         InputError: If the archive is damaged or has no such file, a member is a link, a device, encrypted or would
-            leave the folder, or the disk is too small.
+            leave the folder, its content is more than ``MOST_GROWTH`` times as large, or the disk is too small.
     """
     count = 0
     try:
+        left = _FREE + MOST_GROWTH * archive.stat().st_size
         for member in _of_zip(archive, folder, members) if zipfile.is_zipfile(archive) else _of_tar(archive, members):
+            left -= max(member.size, _MEMBER)
+            if left < 0:
+                raise InputError(
+                    f"{archive}: {member.name} makes its content more than {MOST_GROWTH} times as large as it is; if "
+                    "you trust it, unpack it with another program, and give the folder"
+                )
             _write(member, _place(archive, member, folder, flat))
             count += 1
+    except InputError:
+        raise
     except _DAMAGED as error:
         raise InputError(f"{archive}: damaged ({error}); delete it and get it again") from error
     except OSError as error:
@@ -75,7 +94,8 @@ def unpacked_beside(archive: Path) -> Path:
         return folder
     try:
         with zipfile.ZipFile(archive) as content:
-            other = [entry.filename for entry in content.infolist() if not _is_same(entry, folder / entry.filename)]
+            listed = [entry for entry in content.infolist() if entry.filename]
+            other = [entry.filename for entry in listed if not _is_same(entry, folder / entry.filename)]
     except _DAMAGED as error:
         raise InputError(f"{archive}: damaged ({error}); delete it and get it again") from error
     if other:
@@ -129,7 +149,8 @@ def _of_tar(archive: Path, members: str) -> Iterator[_Member]:
 
 def _of_zip(archive: Path, folder: Path, members: str) -> Iterator[_Member]:
     with zipfile.ZipFile(archive) as file:
-        entries = [entry for entry in file.infolist() if not entry.is_dir() and _is_wanted(entry.filename, members)]
+        listed = [entry for entry in file.infolist() if entry.filename]
+        entries = [entry for entry in listed if not entry.is_dir() and _is_wanted(entry.filename, members)]
         absent = [entry.file_size for entry in entries if not (folder / entry.filename).exists()]
         check_room(folder, sum(absent), f"to unpack {archive.name}")  # a tar tells only at its end
         for entry in entries:
@@ -147,7 +168,8 @@ def _place(archive: Path, member: _Member, folder: Path, flat: bool) -> Path:
     if not member.is_file:
         raise InputError(f"{archive}: {member.name} is a link or a device, which no data set needs; get it elsewhere")
     place = folder / (PurePosixPath(member.name).name if flat else member.name)
-    if not place.resolve().is_relative_to(folder.resolve()):
+    inside = place.resolve()
+    if not inside.is_relative_to(folder.resolve()) or inside == folder.resolve():
         raise InputError(f"{archive}: {member.name} would be written outside {folder}; get it elsewhere")
     return place
 

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Int64, UInt8
 
+from rtmo.data.values import FARTHEST, MAX_PIXELS, is_file_name, is_list_of, whole_number
+from rtmo.documents import parse_json
 from rtmo.errors import InputError
 from rtmo.ops.boxes import pairwise_iou
 from rtmo.skeletons import KeypointSet
@@ -23,6 +25,7 @@ log = logging.getLogger(__name__)
 # Where a source does not give the area of a person: this share of the box, as the CrowdPose evaluation assumes.
 AREA_OF_BOX = 0.53
 
+_PLACES = f"finite and within {FARTHEST:,} px"
 _HOW_TO_GET = (
     "python -m rtmo.data get coco downloads COCO 2017 to coco/ below paths.data_dir, and other sets by their names; "
     "or point paths.data_dir to the folder that holds coco/. Nothing to download: data=synthetic"
@@ -90,19 +93,16 @@ def missing(field: str, path: Path, kind: str) -> MissingDataError:
     return MissingDataError(f"{field}: there is no {kind} {path}. {_HOW_TO_GET}")
 
 
-def parse_json(file: Path) -> Any:
+def read_json(file: Path) -> Any:
     """The content of a JSON file.
 
     Raises:
         MissingDataError: If it does not exist.
-        InputError: If it is cut short.
+        InputError: If it is cut short or cannot be read.
     """
     if not file.is_file():
         raise missing("annotation_file", file, "file")
-    try:
-        return json.loads(file.read_bytes())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: not valid JSON ({error}); it may be cut short: copy or download it again") from error
+    return parse_json(file.read_bytes(), str(file))
 
 
 def write_json(file: Path, content: Any, label: str, indent: int | None = None) -> None:
@@ -139,7 +139,7 @@ def read_coco(
         InputError: If it has not COCO's three lists.
     """
     file = Path(annotation_file)
-    content = parse_json(file)
+    content = read_json(file)
     if images_only and isinstance(content, dict):
         content.setdefault("annotations", [])
     for field in ("images", "annotations", "categories"):
@@ -156,7 +156,8 @@ def read_coco(
 
 
 def check_content(file: Path, content: Mapping[str, Any]) -> None:
-    """Refuses entries without needed fields, ids that are doubled or no integers, annotations of no image.
+    """Refuses entries without needed fields, ids that are doubled or no integers, annotations of no image, images of
+    more pixels than are read.
 
     Raises:
         InputError: At the first one.
@@ -164,6 +165,7 @@ def check_content(file: Path, content: Mapping[str, Any]) -> None:
     for field, kind, needed in (
         ("images", "image", ("id", "file_name")),
         ("annotations", "annotation", ("id", "image_id", "category_id", "bbox")),
+        ("categories", "category", ("id",)),
     ):
         _check_entries(file, content[field], kind, needed)
     known = {image["id"] for image in content["images"]}
@@ -178,21 +180,33 @@ def check_content(file: Path, content: Mapping[str, Any]) -> None:
 def _check_entries(file: Path, entries: Sequence[Mapping[str, Any]], kind: str, needed: Sequence[str]) -> None:
     seen = set()
     for position, entry in enumerate(entries):
+        if not isinstance(entry, dict):
+            raise InputError(f"{file}: {kind} number {position} must be an object with fields, got {entry!r}")
         for field in needed:
             if field not in entry:
                 raise InputError(f"{file}: {kind} number {position} has no field {field!r}; add it")
-            if field.endswith("id") and not isinstance(entry[field], int):
+            if field.endswith("id") and whole_number(entry[field]) is None:
                 raise InputError(f"{file}: {kind} number {position}: {field} {entry[field]!r} must be an integer")
-        if kind == "image" and not (isinstance(entry["file_name"], str) and entry["file_name"]):
-            raise InputError(f"{file}: image {entry['id']}: file_name must be text, got {entry['file_name']!r}")
-        for side in ("height", "width") if kind == "image" else ():
-            if not (entry.get(side) is None or (isinstance(entry[side], int) and entry[side] >= 0)):
-                raise InputError(
-                    f"{file}: image {entry['id']}: {side} must be a whole number of px, got {entry[side]!r}"
-                )
+        if kind == "image":
+            _check_image(file, entry)
+        if kind == "category" and not is_list_of(str, entry.get("keypoints") or []):
+            raise InputError(f"{file}: category {entry['id']}: keypoints must be a list of names; correct it")
         if entry["id"] in seen:
             raise InputError(f"{file}: two {kind} entries have id {entry['id']}; ids must differ")
         seen.add(entry["id"])
+
+
+def _check_image(file: Path, entry: Mapping[str, Any]) -> None:
+    where = f"{file}: image {entry['id']}"
+    name = entry["file_name"]
+    if not (isinstance(name, str) and name and is_file_name(name)):
+        raise InputError(f"{where}: file_name must be text that may be a file's name, got {name!r}")
+    for side in ("height", "width"):
+        if not (entry.get(side) is None or (isinstance(entry[side], int) and entry[side] >= 0)):
+            raise InputError(f"{where}: {side} must be a whole number of px, got {entry[side]!r}")
+    height, width = entry.get("height") or 0, entry.get("width") or 0
+    if max(height, width, height * width) > MAX_PIXELS:
+        raise InputError(f"{where}: {height} x {width} px (height x width), above the limit of {MAX_PIXELS:,} pixels")
 
 
 def joints_by_category(
@@ -313,6 +327,10 @@ def _check_people(file: Path, annotations: Sequence[Mapping[str, Any]], joints: 
             )
 
 
+def _are_places(values: np.ndarray) -> np.ndarray:
+    return np.asarray(np.abs(values) <= FARTHEST)
+
+
 def _check_values(
     file: Path,
     annotations: Sequence[Mapping[str, Any]],
@@ -322,10 +340,10 @@ def _check_values(
 ) -> None:
     """Reports the first value that would poison a loss."""
     for field, bad, rule in (
-        ("bbox", ~np.isfinite(bboxes).all(1) | (bboxes[:, 2:] < 0).any(1), "finite, with width and height >= 0"),
-        ("keypoints", ~np.isfinite(keypoints).all((1, 2)), "finite"),
+        ("bbox", ~_are_places(bboxes).all(1) | (bboxes[:, 2:] < 0).any(1), f"{_PLACES}, with width and height >= 0"),
+        ("keypoints", ~_are_places(keypoints).all((1, 2)), _PLACES),
         ("keypoints", ~np.isin(keypoints[..., 2], (0, 1, 2)).all(1), "x, y, visibility with visibility 0, 1 or 2"),
-        ("area", ~np.isfinite(area) | (area < 0), "finite and >= 0"),
+        ("area", ~(area <= FARTHEST**2) | (area < 0), f"finite, >= 0 and at most {FARTHEST:,} px squared"),
     ):
         if bad.any():
             annotation = annotations[int(bad.argmax())]

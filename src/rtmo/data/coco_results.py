@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rtmo.data.coco_json import parse_json
+from rtmo.data.coco_json import read_json
 from rtmo.data.values import are_numbers
 from rtmo.errors import InputError
 from rtmo.types import Poses
@@ -43,7 +43,7 @@ def read_results(file: Path, *, image_ids: Sequence[int], category_ids: Collecti
     """
     if not file.is_file():
         raise InputError(f"results={file}: no such file")
-    entries = parse_json(file)
+    entries = read_json(file)
     if not isinstance(entries, list):
         raise InputError(
             f"{file}: must be a list of predictions, [{{image_id, category_id, keypoints, score}}, ...], got a "

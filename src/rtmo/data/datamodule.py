@@ -6,12 +6,12 @@ from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torch.utils.data import DataLoader, DistributedSampler
 
 from rtmo.data.collate import collate
 from rtmo.data.image_cache import ImageCache
-from rtmo.data.pipeline import Augmentation, Item, TrainDataset, ValDataset
-from rtmo.data.process import prepare_process
+from rtmo.data.pipeline import Augmentation, TrainDataset, ValDataset
+from rtmo.data.process import prepare_worker
 from rtmo.data.sampler import EpochSampler
 from rtmo.data.source import PoseSource
 from rtmo.data.transforms import check_image_size
@@ -88,6 +88,7 @@ class PoseDataModule(LightningDataModule):
         self.cache_gb = cache_gb
         self._cache: ImageCache | None = None
         self.max_epochs = 1  # until a Trainer says otherwise
+        self._start = {"epoch": 0, "batches": 0}  # where the run began or goes on
 
     def setup(self, stage: str) -> None:
         """Learns the length of the run, of which the phases are fractions.
@@ -114,16 +115,41 @@ class PoseDataModule(LightningDataModule):
             cache=self._cache,
         )
         rank, world_size = self._rank()
-        epoch = 0 if self.trainer is None else self.trainer.current_epoch
+        epoch = 0 if self.trainer is None else self.trainer.fit_loop.epoch_progress.current.processed
+        epoch = max(epoch, self._start["epoch"])  # Lightning may ask for a loader before it knows where it goes on
         sampler = EpochSampler(dataset, seed=self.seed, rank=rank, world_size=world_size, epoch=epoch)
-        self._reload_in_phase_c(dataset, epoch)
+        sampler.start_at(self._start["epoch"], self._start["batches"] * self.batch_size)
+        self._reload_in_phase_c(dataset, 0 if self.trainer is None else self.trainer.current_epoch)
         if len(sampler) < self.batch_size:
             log.warning(
                 "%s: only %d training images per rank, fewer than batch_size %d: every batch has %d",
                 *(self.train_source.name, len(sampler), self.batch_size, len(sampler)),
             )
         drop_last = self.drop_last and len(sampler) >= self.batch_size
-        return self._loader(dataset, self.batch_size, sampler=sampler, drop_last=drop_last)
+        return DataLoader(dataset, sampler=sampler, drop_last=drop_last, **self._options(self.batch_size))
+
+    def state_dict(self) -> dict[str, int]:
+        """The place in the epoch, for checkpoints; as its order is known, a number of batches."""
+        if self.trainer is None:
+            return {}
+        epochs, batches = self.trainer.fit_loop.epoch_progress.current, self.trainer.fit_loop.epoch_loop.batch_progress
+        is_between = epochs.processed > epochs.completed  # an epoch is over, and the next one has not begun
+        place = {"epoch": epochs.processed, "batches": 0 if is_between else batches.current.processed}
+        return {**place, "batch_size": self.batch_size, "world_size": self.trainer.world_size}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Has the next loader go on at the place of a checkpoint, without loading what comes before.
+
+        Raises:
+            InputError: If that is within an epoch, whose batches had another size.
+        """
+        for name, size in (("batch_size", self.batch_size), ("world_size", self._rank()[1])):
+            if state_dict["batches"] and state_dict[name] != size:
+                raise InputError(
+                    f"ckpt_path: was written within an epoch, with {name} {state_dict[name]}, and now it is {size}; "
+                    "give that one until the epoch is over"
+                )
+        self._start = state_dict
 
     def _reload_in_phase_c(self, dataset: TrainDataset, epoch: int) -> None:
         """Has Lightning ask for another loader when phase C begins, if its epochs have another number of images.
@@ -147,26 +173,23 @@ class PoseDataModule(LightningDataModule):
         options: dict[str, Any] = {}
         if world_size > 1:
             options["sampler"] = DistributedSampler(dataset, num_replicas=world_size, rank=rank, shuffle=False)
-        keeps_workers = source is self.val_source  # those of further sets would wait in vain most of the time
-        return self._loader(dataset, self.val_batch_size, keeps_workers=keeps_workers, **options)
+        # workers of further sets would wait in vain most of the time
+        return DataLoader(dataset, **self._options(self.val_batch_size, source is self.val_source), **options)
 
     def _rank(self) -> tuple[int, int]:
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
-    def _loader(
-        self, dataset: Dataset[Item], batch_size: int, keeps_workers: bool = True, **options: Any
-    ) -> DataLoader[Any]:
+    def _options(self, batch_size: int, keeps_workers: bool = True) -> dict[str, Any]:
+        """What all loaders have in common."""
         reloads = getattr(self.trainer, "reload_dataloaders_every_n_epochs", 0) > 0
-        return DataLoader(
-            dataset,
-            batch_size=batch_size,
-            num_workers=self.num_workers,
-            collate_fn=collate,
-            pin_memory=torch.cuda.is_available(),
+        return {
+            "batch_size": batch_size,
+            "num_workers": self.num_workers,
+            "collate_fn": collate,
+            "pin_memory": torch.cuda.is_available(),
             # Replacing a loader whose workers persist is unsafe with pinned memory (pytorch issue 91252).
-            persistent_workers=keeps_workers and self.num_workers > 0 and not reloads,
-            worker_init_fn=prepare_process,
+            "persistent_workers": keeps_workers and self.num_workers > 0 and not reloads,
+            "worker_init_fn": prepare_worker,
             # A generator of its own: the number of workers must not change what others draw from the global one.
-            generator=torch.Generator().manual_seed(self.seed),
-            **options,
-        )
+            "generator": torch.Generator().manual_seed(self.seed),
+        }

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rtmo.data.archive import unpacked_beside
-from rtmo.data.coco_json import MissingDataError, RawAnnotations, parse_json
+from rtmo.data.coco_json import MissingDataError, RawAnnotations, read_json
 from rtmo.data.coco_pose import AnnotatedImages
 from rtmo.data.converters.coco_folder import is_coco_keypoints, read_coco_folder
 from rtmo.data.converters.cvat import is_cvat, read_cvat
@@ -122,7 +122,7 @@ def _format_of(file: Path) -> str | None:
         case ".xml":
             return "cvat" if is_cvat(file) else None
         case ".json":
-            content = parse_json(file)
+            content = read_json(file)
             tests = {"coco": is_coco_keypoints, "label_studio": is_label_studio, "labelme": is_labelme}
             return next((name for name, fits in tests.items() if fits(content)), None)
     return None

@@ -1,6 +1,8 @@
 """Reads image files as training needs them: BGR and never half an image."""
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -22,6 +24,8 @@ _SCALES = {
 }
 # EXIF's tag, and its values that trade height and width
 _ORIENTATION, _TURNED_BY_90 = 0x0112, range(5, 9)
+# Named, for Pillow knows formats that run programs (EPS) or ask the network.
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM", "GIF", "AVIF", "JPEG2000")
 _FIX = "download the file again, or leave its image out"
 
 
@@ -53,10 +57,13 @@ class ImageFile(StoredImage):
         """See ``StoredImage``.
 
         Raises:
-            InputError: If the image is damaged or not of the size that its annotation says; a difference of less than
-                ``reduction`` does not show in a reduced image.
+            InputError: If the image is gone, damaged or not of the size that its annotation says; a difference of less
+                than ``reduction`` does not show in a reduced image.
         """
-        pixels = read_image(self.file, self.displayed, reduction)
+        try:
+            pixels = read_image(self.file, self.displayed, reduction)
+        except OSError as error:
+            raise InputError(f"{self.file}: cannot be read any more ({error.strerror}); {_FIX}") from error
         height, width = self.image_size
         is_reduced = pixels.shape[:2] == (-(-height // reduction), -(-width // reduction))
         # What has the size of the whole may also be half of an image twice as large.
@@ -85,12 +92,21 @@ def read_header(file: StoredFile) -> tuple[int, int, int | None]:
     """Height and width in px of an image as it is stored, and its EXIF orientation.
 
     Raises:
-        InputError: If it is no image.
+        InputError: If it is no image, or has more than ``MAX_PIXELS``.
     """
+    with _opened(file, file if isinstance(file, Path) else io.BytesIO(file.read_bytes())) as image:
+        # that of the base class, for the one of PNG decodes the image
+        return image.height, image.width, Image.Image.getexif(image).get(_ORIENTATION)
+
+
+@contextmanager
+def _opened(file: StoredFile, content: Path | io.BytesIO) -> Iterator[Image.Image]:
+    """The header of an image, and not more of it than ``MAX_PIXELS``, which decoders would make room for."""
     try:
-        with Image.open(file if isinstance(file, Path) else io.BytesIO(file.read_bytes())) as image:
-            # that of the base class, for the one of PNG decodes the image
-            return image.height, image.width, Image.Image.getexif(image).get(_ORIENTATION)
+        with Image.open(content, formats=FORMATS) as image:
+            yield image
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{file}: too large ({error}); reduce the image") from error
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
         raise InputError(f"{file}: not an image, or a damaged one ({error}); replace or remove it") from error
 
@@ -105,7 +121,7 @@ def read_image(file: StoredFile, displayed: bool = False, reduction: int = 1) ->
 
     Raises:
         FileNotFoundError: If there is no such file.
-        InputError: If it is cut short or no image. Decoders may return such an image with grey where data is missing,
+        InputError: If it is cut short, no image or has more than ``MAX_PIXELS``. Decoders may return such an image with grey where data is missing,
             so the end of a JPEG is looked for explicitly.
     """
     data = file.read_bytes()
@@ -115,7 +131,9 @@ def read_image(file: StoredFile, displayed: bool = False, reduction: int = 1) ->
         flags = cv2.IMREAD_COLOR
     else:
         flags = _SCALES[reduction if data.startswith(_JPEG_START) else 1] | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if len(data) else None
+    with _opened(file, io.BytesIO(data)):
+        pass
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if image is None:
         raise InputError(f"{file}: not an image that OpenCV can read, or a damaged one; {_FIX}")
     return np.asarray(image)

@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import json
-import re
 import shutil
 import tarfile
 import tempfile
@@ -17,7 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from rtmo.data.coco_pose import AnnotatedImages
-from rtmo.data.shard_store import ANNOTATIONS, FORMAT, INDEX, MANIFEST
+from rtmo.data.shard_store import ANNOTATIONS, FORMAT, INDEX, MANIFEST, SOURCE_NAME
 from rtmo.errors import InputError
 
 
@@ -43,7 +42,7 @@ def pack(
     if shard_mb <= 0:
         raise InputError(f"shard_mb must be above 0, got {shard_mb}")
     for name in sources:
-        if not re.fullmatch(r"\w[\w.-]*", name):
+        if not SOURCE_NAME.fullmatch(name):
             raise InputError(f"data set {name!r}: its name becomes a folder; use letters, digits, '_', '-' and '.'")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)

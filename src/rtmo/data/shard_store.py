@@ -1,7 +1,7 @@
 """Files of a shard set: in a folder, or in an object store, of which a folder on this machine keeps copies."""
 
 import hashlib
-import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,13 @@ from typing import Any
 from filelock import FileLock
 from fsspec.core import url_to_fs
 
+from rtmo.data.values import is_list_of
+from rtmo.documents import parse_json
 from rtmo.errors import InputError
 
 MANIFEST = "shards.json"
 ANNOTATIONS, INDEX = "annotations.json.gz", "index.npz"
+SOURCE_NAME = re.compile(r"\w[\w.-]*")  # a folder of the set
 FORMAT = 1  # of the set; a reader refuses others
 
 
@@ -46,13 +49,7 @@ class ShardStore:
         content = self._manifest()
         version = hashlib.sha256(self.address.encode() + content).hexdigest()[:16]
         self.folder = Path(cache_dir).expanduser() / version if self.is_remote else Path(address).expanduser()
-        try:
-            manifest = json.loads(content)
-            found, self.sources = manifest["format"], manifest["sources"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{self.place(MANIFEST)}: no manifest of a shard set ({error!r}); pack again") from error
-        if found != FORMAT:
-            raise InputError(f"{self.place(MANIFEST)}: of format {found}, this version reads {FORMAT}; pack again")
+        self.sources = _sources(content, self.place(MANIFEST))
         budget = float("inf") if cache_gb is None else cache_gb * 1e9
         self._sizes: dict[str, int] = {}
         self._kept: set[str] = set()
@@ -156,6 +153,24 @@ class ShardStore:
             raise InputError(
                 f"{place}: cannot be fetched ({type(error).__name__}: {error}); check address, credentials and network"
             ) from error
+
+
+def _sources(manifest: bytes, where: str) -> dict[str, dict[str, Any]]:
+    """The entries of a manifest; what they name becomes paths, and what they count is read."""
+    described = parse_json(manifest, where)
+    found = described.get("format") if isinstance(described, dict) else None
+    if found != FORMAT:
+        raise InputError(f"{where}: of format {found!r}, this version reads {FORMAT}; pack again")
+    sources = described.get("sources")
+    if not isinstance(sources, dict) or not all(SOURCE_NAME.fullmatch(name) and _is_entry(sources[name]) for name in sources):
+        raise InputError(f"{where}: no manifest of a shard set; pack again")
+    return sources
+
+
+def _is_entry(entry: Any) -> bool:
+    if not isinstance(entry, dict) or not isinstance(entry.get("sha256"), dict) or "displayed" not in entry:
+        return False
+    return is_list_of(int, entry.get("shards")) and entry["sha256"].keys() >= {ANNOTATIONS, INDEX}
 
 
 def _is_whole(path: Path, size: int | None) -> bool:

@@ -3,20 +3,21 @@
 import functools
 import gzip
 import io
-import json
 import logging
+import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from rtmo.data.archive import MOST_GROWTH
 from rtmo.data.coco_json import RawAnnotations
 from rtmo.data.coco_pose import AnnotatedImages
 from rtmo.data.image_file import StoredFile
 from rtmo.data.shard_store import ANNOTATIONS, INDEX, ShardStore, shard_file
+from rtmo.documents import parse_json
 from rtmo.errors import InputError
 from rtmo.skeletons import KeypointSet
 from rtmo.targets import did_you_mean
@@ -75,9 +76,37 @@ def _store(shards: str, cache_dir: str | Path, name: str, cache_gb: float | None
 
 
 def _annotations(store: ShardStore, name: str) -> RawAnnotations:
-    content: dict[str, Any] = json.loads(gzip.decompress(store.content(name, ANNOTATIONS)))
     folder = store.folder / name
-    return RawAnnotations(folder, folder, content, displayed=store.sources[name]["displayed"])
+    content = parse_json(_unpacked(store.content(name, ANNOTATIONS), folder / ANNOTATIONS), str(folder / ANNOTATIONS))
+    for field in ("images", "annotations", "categories"):
+        if not isinstance(content, dict) or not isinstance(content.get(field), list):
+            raise InputError(f"{folder / ANNOTATIONS}: no list {field!r}; pack again")
+    return RawAnnotations(folder, folder, content, displayed=bool(store.sources[name]["displayed"]))
+
+
+def _unpacked(data: bytes, file: Path) -> bytes:
+    """What gzip packed, if it does not grow as no annotations do."""
+    most = MOST_GROWTH * len(data)
+    try:
+        with gzip.open(io.BytesIO(data)) as stream:
+            content = stream.read(most + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{file}: damaged ({error}); pack again") from error
+    if len(content) > most:
+        raise InputError(f"{file}: more than {MOST_GROWTH} times as large unpacked, as no annotations are; pack again")
+    return content
+
+
+def _read_index(data: bytes, file: str) -> tuple[np.ndarray, np.ndarray]:
+    """Ids of images, and for each its shard, offset, size and CRC-32."""
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as index:
+            image_ids, places = index["image_ids"], index["places"]
+        if image_ids.dtype.kind != "i" or places.dtype.kind != "i" or places.shape != (*image_ids.shape, 4) or places.min(initial=0) < 0:
+            raise ValueError(f"{image_ids.dtype} {image_ids.shape}, {places.dtype} {places.shape}")
+    except (OSError, EOFError, ValueError, LookupError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{file}: no index of images ({error}); pack again") from error
+    return image_ids, places
 
 
 class ShardedImages(AnnotatedImages):
@@ -130,8 +159,9 @@ class ShardedImages(AnnotatedImages):
 
     def _check_files(self) -> None:
         self._store.check(self.name)
-        index = np.load(io.BytesIO(self._store.content(self.name, INDEX)))
-        rows = {image_id: row for row, image_id in enumerate(index["image_ids"].tolist())}
+        place = self._store.place(f"{self.name}/{INDEX}")
+        image_ids, places = _read_index(self._store.content(self.name, INDEX), place)
+        rows = {image_id: row for row, image_id in enumerate(image_ids.tolist())}
         absent = [image_id for image_id in self.image_ids.tolist() if image_id not in rows]
         if absent:
             raise InputError(
@@ -139,4 +169,4 @@ class ShardedImages(AnnotatedImages):
                 f"shards, image_id {absent[0]} for example; select those that were packed (drop_empty, image_ids, "
                 "min_area, max_images), or pack again"
             )
-        self._places = index["places"][[rows[image_id] for image_id in self.image_ids.tolist()]]
+        self._places = places[[rows[image_id] for image_id in self.image_ids.tolist()]]

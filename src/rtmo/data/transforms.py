@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
+from rtmo.data.values import MAX_PIXELS
 from rtmo.errors import InputError
 from rtmo.skeletons import KeypointSet
 from rtmo.types import Sample
@@ -133,7 +134,8 @@ def check_image_size(image_size: Sequence[int]) -> tuple[int, int]:
     """Returns (height, width) if the network can take it.
 
     Raises:
-        InputError: If it is not two numbers, or a side is not a positive multiple of 32, the network's coarsest stride.
+        InputError: If it is not two numbers, a side is not a positive multiple of 32, the network's coarsest stride,
+            or there are more than ``MAX_PIXELS``.
     """
     if not isinstance(image_size, Sequence) or [type(side) for side in image_size] != [int, int]:
         raise InputError(f"image_size must be (height, width) in px, whole numbers, got {image_size!r}")
@@ -144,6 +146,8 @@ def check_image_size(image_size: Sequence[int]) -> tuple[int, int]:
             f"image_size must be (height, width) in multiples of 32, got {height} x {width}; "
             f"the nearest are {below[0]} x {below[1]} and {max(32, above[0])} x {max(32, above[1])}"
         )
+    if height * width > MAX_PIXELS:
+        raise InputError(f"image_size: {height} x {width} px is above the limit of {MAX_PIXELS:,} pixels")
     return height, width
 
 

@@ -1,12 +1,31 @@
 """Tells values that training can use from those that only look like it."""
 
 import math
+import os
 from typing import Any
+
+
+# Of an image that is read. Pillow, which opens all of them first, refuses more: twice its own MAX_IMAGE_PIXELS.
+MAX_PIXELS = 178_956_970
+FARTHEST = 100_000  # px from the corner of an image; what says to be farther is no place in it
 
 
 def whole_number(value: Any) -> int | None:
     """An id: a whole number of 64 bits; True, 1.5 and "1" are none."""
     return value if type(value) is int and abs(value) < 2**63 else None
+
+
+def is_list_of(kind: type, value: Any) -> bool:
+    """Whether a value is a list, all of whose members are of a type."""
+    return isinstance(value, list) and all(isinstance(member, kind) for member in value)
+
+
+def is_file_name(text: str) -> bool:
+    """Whether a system can be asked for a file of that name."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:  # half of a character, which JSON can write
+        return False
 
 
 def are_numbers(value: Any) -> bool:

@@ -14,6 +14,7 @@ from jaxtyping import Float32, UInt8
 from torch import Tensor
 
 from rtmo.data.transforms import check_image_size
+from rtmo.documents import parse_json
 from rtmo.errors import InputError
 from rtmo.ops.nms import nms
 from rtmo.skeletons import KeypointSet
@@ -75,7 +76,7 @@ class ExportRecord:
         if text is None:
             raise InputError(f"{path}: an ONNX model, but not one of rtmo.export: it does not name its joints")
         try:
-            plain = json.loads(text)
+            plain = parse_json(text, KEY)
             if plain["version"] != VERSION:
                 raise ValueError(f"version {plain['version']} of the format, this rtmo reads {VERSION}")
             differing = [name for name, value in CONVENTIONS.items() if plain[name] != value]

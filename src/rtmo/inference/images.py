@@ -6,13 +6,11 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from rtmo.data.image_file import read_image
+from rtmo.data.image_file import FORMATS, read_image
 from rtmo.errors import InputError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".gif", ".avif")
 _JPEGS = ("JPEG", "MPO")  # the latter of stereo cameras and telephones: JPEGs one after another
-# Named, for Pillow knows formats that run programs (EPS) or ask the network.
-_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM", "GIF", "AVIF")
 
 
 def read_any(path: str | Path) -> UInt8[np.ndarray, "H W 3"]:
@@ -22,12 +20,11 @@ def read_any(path: str | Path) -> UInt8[np.ndarray, "H W 3"]:
     a file holds there were never meant to be seen. Of 16 bits the upper eight count. A JPEG is decoded as in training.
 
     Raises:
-        InputError: If there is no such file, it is no image or a damaged one, or it has so many pixels that it looks
-            like an attack (twice ``PIL.Image.MAX_IMAGE_PIXELS``; above that alone Pillow warns).
+        InputError: If there is no such file, it is no image or a damaged one, or it has more than ``MAX_PIXELS``.
     """
     path = Path(path)
     try:
-        with Image.open(path, formats=_FORMATS) as image:
+        with Image.open(path, formats=FORMATS) as image:
             if image.format not in _JPEGS:
                 return as_bgr(ImageOps.exif_transpose(image))
         return read_image(path, displayed=True)

@@ -62,7 +62,7 @@ class Criterion(nn.Module):
 
     Every loss is a sum over the positive priors (for the person score: over all) divided by their number. The number
     is averaged over the ranks of a distributed run, so that n ranks train as one; the published code does so for
-    boxes and scores only.
+    boxes and scores only, and takes that average for at least one, where here all ranks together have at least one.
 
     Args:
         assigner: Matches priors with people; see ``SimOTA``.
@@ -118,7 +118,8 @@ class Criterion(nn.Module):
         Returns:
             ``loss``, the sum of all ``loss_*``, weights included; then, for display, ``num_positives`` and the mean
             OKS of the positives, ``pose_oks`` by the classifier's keypoints and ``proxy_oks`` by the proxy's, and
-            their mean ``pred_sigma``, if it is learned. Without positives all but ``loss_cls`` are 0.
+            their mean ``pred_sigma``, if it is learned; ``normalizer``, the number of positives averaged over ranks,
+            of which ``divisor`` makes what losses are divided by. Without positives all but ``loss_cls`` are 0.
 
         Raises:
             ValueError: If the outputs come without proxy offsets.
@@ -147,8 +148,9 @@ class Criterion(nn.Module):
         sums["cls"] = loss_cls.sum()
 
         num_positives = pose_oks.new_tensor(len(positives))
-        normalizer = self.mean_over_ranks(num_positives).clamp(min=1)
-        losses = {name: getattr(settings, f"{name}_weight") * value / normalizer for name, value in sums.items()}
+        normalizer = self.mean_over_ranks(num_positives)
+        share = divisor(normalizer)
+        losses = {name: getattr(settings, f"{name}_weight") * value / share for name, value in sums.items()}
         total = torch.stack(list(losses.values())).sum()
         if codes is not None:
             losses[self.coordinate_loss.name] = losses.pop("coordinate")
@@ -157,6 +159,7 @@ class Criterion(nn.Module):
             "loss": total,
             **{f"loss_{name}": value for name, value in losses.items()},
             "num_positives": num_positives,
+            "normalizer": normalizer,
             "pose_oks": pose_oks.sum() / num_positives.clamp(min=1),
             "proxy_oks": positives.proxy_oks.sum() / num_positives.clamp(min=1),
             **({} if sigmas is None else {"pred_sigma": sigmas.detach().sum() / max(1, sigmas.numel())}),
@@ -184,7 +187,7 @@ class Criterion(nn.Module):
     @staticmethod
     def mean_over_ranks(number: Float[Tensor, ""]) -> Float[Tensor, ""]:
         """Mean over the processes of a distributed run; override it where another library runs them."""
-        if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        if not _is_distributed():
             return number
         total = number.clone()
         torch.distributed.all_reduce(total)
@@ -256,6 +259,15 @@ class Criterion(nn.Module):
                 outputs.bbox_offsets[image, prior], positives.gt_bboxes, outputs.priors[prior], outputs.strides[prior]
             )
         return {name: loss.sum() for name, loss in losses.items()}
+
+
+def divisor(normalizer: Float[Tensor, ""]) -> Float[Tensor, ""]:
+    """What losses are divided by: the positives averaged over ranks, of which there is at least one on all ranks."""
+    return normalizer.clamp(min=1 / torch.distributed.get_world_size() if _is_distributed() else 1)
+
+
+def _is_distributed() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
 @torch.no_grad()

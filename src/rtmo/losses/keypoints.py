@@ -39,7 +39,7 @@ class CoordinateLoss(Protocol):
         ...
 
 
-class MLELoss:
+class MLELoss(CoordinateLoss):
     """Negative log-likelihood of the annotation under the heatmap, with a Laplace error of learned spread.
 
     The heatmap is a prior of the true position and the annotation deviates from it by a Laplace error whose width the
@@ -79,7 +79,7 @@ class MLELoss:
         return negative_log_likelihood(codes.heatmap_x, codes.heatmap_y, code_x, code_y)
 
 
-class KLDLoss:
+class KLDLoss(CoordinateLoss):
     """Divergence of the heatmaps from Gaussians about the annotation: the baseline that MLE replaces.
 
     Args:

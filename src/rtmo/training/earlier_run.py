@@ -13,13 +13,14 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from rtmo.errors import InputError
 from rtmo.training.callbacks.run_record import environment
+from rtmo.training.checkpoint_io import FOLDER, LAST, PREVIOUS, newest
 
 # Keys that say where things are, how fast they go and what is told of them: the network is the same.
 WITHOUT_EFFECT = (
     *("paths", "logger", "optimized_metric", "data.num_workers", "data.cache_gb"),
     *("callbacks.progress", "trainer.log_every_n_steps"),
 )
-OWN_CHECKPOINT = "${paths.output_dir}/checkpoints/last.ckpt"
+OWN_CHECKPOINTS = tuple(f"${{paths.output_dir}}/{FOLDER}/{name}" for name in (LAST, PREVIOUS))
 CODE = ("rtmo", "torch")  # packages whose version decides results
 SHOWN = 3  # differences in a message
 
@@ -39,17 +40,48 @@ def continue_run(config: dict[str, Any]) -> dict[str, float] | None:
         InputError: If it is another run.
     """
     folder = Path(config["paths"]["output_dir"])
-    summary, checkpoint = folder / "summary.json", folder / "checkpoints" / "last.ckpt"
-    if not summary.is_file() and not checkpoint.is_file():
+    summary, checkpoint = folder / "summary.json", newest(folder / FOLDER)
+    if not summary.is_file() and checkpoint is None:
         return None
     check_same(folder, config)
     warn_of_other_code(folder)
     if summary.is_file():
         log.info("%s: the run is finished, and is not done again", folder)
         return json.loads(summary.read_text())["metrics"]
-    log.info("%s: the run was stopped, and goes on from checkpoints/%s", folder, checkpoint.name)
+    assert checkpoint is not None
+    log.info("%s: the run was stopped, and goes on from %s/%s", folder, FOLDER, checkpoint.name)
     config["ckpt_path"] = str(checkpoint)
     return None
+
+
+def last_checkpoint(config: Mapping[str, Any], folder_is_given: bool) -> str | None:
+    """What ``ckpt_path=last`` means: the newest checkpoint of the run's folder, else of the runs of its name.
+
+    Args:
+        config: Resolved, of the run about to start.
+        folder_is_given: Whether the user chose the folder (hydra.run.dir). Then no other is looked at, and where it
+            holds no checkpoint yet the run starts there: one command serves the first start and all that follow.
+
+    Returns:
+        Its path; it may be damaged. None: there is nothing to go on from, and the run starts.
+
+    Raises:
+        InputError: If no run of that name has a checkpoint.
+    """
+    own = Path(config["paths"]["output_dir"])
+    named = Path(config["paths"]["outputs_dir"]) / config["name"]
+    if (checkpoint := newest(own / FOLDER)) is not None:
+        return str(checkpoint)
+    if folder_is_given:
+        log.warning("ckpt_path=last: no checkpoint in %s yet, so the run starts from its beginning", own)
+        return None
+    found = [checkpoint for folder in named.glob(f"*/{FOLDER}") if (checkpoint := newest(folder)) is not None]
+    if not found:
+        raise InputError(
+            f"ckpt_path=last: no checkpoint in {named / '*' / FOLDER}; give the file, or the folder of the run with "
+            "hydra.run.dir=..., or the name of the run with name=..."
+        )
+    return str(max(found, key=lambda checkpoint: checkpoint.stat().st_mtime_ns))
 
 
 def check_same(folder: Path, config: Mapping[str, Any]) -> None:
@@ -94,20 +126,27 @@ def warn_of_other_code(folder: Path) -> None:
 
 
 @rank_zero_only
-def keep_rows(logger: CSVLogger, before_step: int) -> None:
+def keep_rows(logger: CSVLogger, before_step: int, validates_again: bool = False) -> None:
     """Has ``metrics.csv`` go on after the rows of earlier steps; Lightning would begin it anew. Only rank zero logs.
 
     Args:
         before_step: The step at which the run goes on. What was logged from there on, it will log again.
+        validates_again: Whether it begins with the validation that follows on the step before.
     """
     file = Path(logger.log_dir) / "metrics.csv"
     if not file.is_file():
         return
     with file.open(newline="") as lines:
         rows = [row for row in csv.DictReader(lines) if row["step"] and int(row["step"]) < before_step]
+    if validates_again:
+        rows = [row for row in rows if int(row["step"]) < before_step - 1 or not _is_of_validation(row)]
     writer = logger.experiment  # which deletes the file
     writer.metrics.extend({name: value for name, value in row.items() if value} for row in rows)
     writer.save()
+
+
+def _is_of_validation(row: Mapping[str, str | None]) -> bool:
+    return any(value and name.startswith("val/") for name, value in row.items())
 
 
 def _code(record: Mapping[str, Any]) -> dict[str, str | None]:
@@ -118,7 +157,7 @@ def _code(record: Mapping[str, Any]) -> dict[str, str | None]:
 def _settings(config: Mapping[str, Any]) -> dict[str, str]:
     """Every value of a config that has an effect, by its dotted key, written so that NaN equals itself.
 
-    Paths are by their names. The folder's own last checkpoint is no start of the run but where it went on.
+    Paths are by their names. The folder's own checkpoints are no start of the run but where it went on.
     """
     places = sorted(config["paths"].items(), key=lambda item: -len(item[1]))  # a folder before the one it is in
     values = {
@@ -126,7 +165,7 @@ def _settings(config: Mapping[str, Any]) -> dict[str, str]:
         for key, value in _leaves(config, "")
         if not f"{key}.".startswith(tuple(f"{prefix}." for prefix in WITHOUT_EFFECT))
     }
-    if values.get("ckpt_path") == OWN_CHECKPOINT:
+    if values.get("ckpt_path") in OWN_CHECKPOINTS:
         values["ckpt_path"] = None
     return {key: repr(value) for key, value in values.items()}
 

@@ -19,6 +19,7 @@ from rtmo.models.rtmo import RTMO
 from rtmo.ops.affine import unwarp_poses
 from rtmo.phases import Phases
 from rtmo.training.activation_checkpointing import checkpoint_stages
+from rtmo.training.big_batch import Accumulation, mean_over_ranks
 from rtmo.training.memory import PeakMemory
 from rtmo.training.multiscale import MultiScale, resize_batch
 from rtmo.training.param_groups import make_param_groups
@@ -98,6 +99,7 @@ class PoseModule(LightningModule):
         self.score_thr = score_thr
         self.nms_thr = nms_thr
         self.flip_test = flip_test
+        self.accumulation = Accumulation()
         self.step_times = StepTimes()
         self.peak_memory = PeakMemory()
 
@@ -126,21 +128,36 @@ class PoseModule(LightningModule):
         batch = resize_batch(batch, image_size)
         outputs = self.model(batch.images.contiguous(memory_format=self.memory_format), with_proxy=True)
         losses = self.criterion(outputs, batch.targets, self.model.dcc, phase, batch.ignore_mask)
-        for name, value in losses.items():
-            self.log(f"train/{name}", value, prog_bar=name in ("loss", "pose_oks"), batch_size=len(batch))
+        shown = losses
         if self.logs_this_step():
+            shown = mean_over_ranks(losses, self.trainer.strategy) if self.trainer.world_size > 1 else losses
             self.log("train/phase", float("ABC".index(phase)), batch_size=len(batch))
-            self.log("train/positives_per_image", losses["num_positives"] / len(batch), batch_size=len(batch))
-        return losses["loss"]
+            self.log("train/positives_per_image", shown["num_positives"] / len(batch), batch_size=len(batch))
+        for name, value in shown.items():
+            if name != "normalizer":
+                self.log(f"train/{name}", value, prog_bar=name in ("loss", "pose_oks"), batch_size=len(batch))
+        if self.trainer.accumulate_grad_batches == 1:
+            return losses["loss"]
+        return self.accumulation.weigh(losses["loss"], losses["normalizer"])
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Logs the L2 norm of all gradients, which Lightning clips afterwards."""
-        if self.logs_this_step():
-            gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
+        """Makes accumulated gradients those of a big batch; logs their L2 norm, which Lightning clips afterwards.
+
+        A skipped step has none; see ``callbacks.non_finite``.
+        """
+        num_batches = self.trainer.accumulate_grad_batches
+        if num_batches == 1 and not self.logs_this_step():
+            return
+        gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
+        self.accumulation.finish(gradients, divided_by=num_batches)
+        if gradients and self.logs_this_step():
             self.log("train/grad_norm", get_total_norm(gradients))
 
     def on_fit_start(self) -> None:
         self.peak_memory.start()
+
+    def on_train_start(self) -> None:
+        self.step_times.resume()  # it may be within an epoch
 
     def on_train_epoch_start(self) -> None:
         self.step_times.resume()
@@ -155,16 +172,6 @@ class PoseModule(LightningModule):
             self.log("train/images_per_second", self.step_times.images_per_second, batch_size=len(batch))
             self.log("train/data_wait", self.step_times.data_wait, batch_size=len(batch))
             self.log("train/memory_mib", self.peak_memory.mib(), batch_size=len(batch))
-
-    def on_train_epoch_end(self) -> None:
-        """Stops a run that diverged, before its checkpoint replaces the last good one.
-
-        Raises:
-            RuntimeError: If the loss of the epoch's last step, on any rank, is not finite.
-        """
-        is_finite = bool(self.trainer.callback_metrics["train/loss"].isfinite())
-        if not self.trainer.strategy.reduce_boolean_decision(is_finite):
-            raise RuntimeError(f"the loss is not finite since epoch {self.current_epoch}; lower optimizer.lr")
 
     def on_validation_end(self) -> None:
         self.step_times.resume()  # it may come in the middle of an epoch

@@ -1,6 +1,6 @@
 """A checkpoint, whoever wrote it: weights under our names, and the network and keypoints they are for."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ STATE_DICTS = ("state_dict", "ema_state_dict", "model")
 WRAPPERS = ("module.", "_orig_mod.", "model.")  # of parallel runs and averages, torch.compile, LightningModule
 MODEL = "rtmo.models.rtmo.RTMO"
 
+MOST_BINS = 4096  # of an axis
 _A_VISIBILITY = "head.visibility_out.0.weight"  # of every RTMO, with K outputs
 
 
@@ -74,7 +75,10 @@ class Checkpoint:
         if not (isinstance(target, type) and issubclass(target, RTMO)):
             raise InputError(f"{self.path}: model._target_ is {self.model.get('_target_')}, which is no RTMO")
         num_keypoints = self.num_keypoints if skeleton is None else skeleton.num_keypoints
-        model: RTMO = build({**self.model, **overrides}, "model", num_keypoints=num_keypoints)
+        try:
+            model: RTMO = build({**self.model, **overrides}, "model", num_keypoints=num_keypoints)
+        except (TypeError, RuntimeError, ArithmeticError, LookupError) as error:
+            raise InputError(f"{self.path}: its config describes no network ({error}); get it again") from error
         return model
 
 
@@ -134,8 +138,11 @@ def parse_checkpoint(content: Mapping[str, Any], path: Path) -> Checkpoint:
         config = record.get("config")
         model = record.get("model") or (config or {}).get("model") or _architecture(state_dict, constants)
         skeleton = _skeleton(content, constants, _num_keypoints(state_dict))
-        refuse_foreign_packages([dict(model), config], str(path))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        _check_bounds(model, state_dict, path)
+        refuse_foreign_packages({**(config or {}), "model": model}, str(path))
+        if config:
+            refuse_foreign_packages(config, str(path))
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(
@@ -171,6 +178,11 @@ def weights_of(content: Mapping[str, Any], path: Path) -> tuple[dict[str, Tensor
             raise InputError(f"{path}: holds {name} twice, with and without one of {WRAPPERS}; save one network alone")
         else:
             tensors[name] = value
+    for name, tensor in tensors.items():
+        if tensor.layout is not torch.strided or tensor.is_complex() or tensor.is_quantized:
+            raise InputError(f"{path}: {name} is {tensor.layout}, {tensor.dtype}; save plain tensors of numbers")
+        if tensor.nbytes > tensor.untyped_storage().nbytes():
+            raise InputError(f"{path}: {name} says {tuple(tensor.shape)} and holds fewer numbers; get it again")
     if not tensors:
         raise InputError(f"{path}: holds no weights, only {', '.join(map(str, content)) or 'nothing'}")
     return tensors, tuple(other)
@@ -194,6 +206,20 @@ def _unwrapped(key: str) -> str:
 def _architecture(state_dict: Mapping[str, Tensor], constants: Mapping[str, Tensor]) -> dict[str, Any]:
     bins = [len(constants[key]) for key in ("head.dcc.x_bins", "head.dcc.y_bins") if key in constants]
     return {"_target_": MODEL, **architecture_of(state_dict), **({"num_bins": tuple(bins)} if len(bins) == 2 else {})}
+
+
+def _check_bounds(model: Mapping[str, Any], state_dict: Mapping[str, Tensor], path: Path) -> None:
+    """Refuses a config that asks for a network much larger than the weights are, before room is made for it."""
+    largest = dict.fromkeys(("widen_factor", "deepen_factor", "neck_widen_factor"), 8.0)
+    largest |= {name: 8.0 * number for name, number in architecture_of(state_dict).items() if type(number) is int}
+    largest |= {"num_bins": MOST_BINS}
+    for name, limit in largest.items():
+        given = model.get(name)
+        for number in given if isinstance(given, Sequence) else (given,):
+            if isinstance(number, int | float) and not abs(number) <= limit:
+                raise InputError(
+                    f"{path}: its config says {name}={number}, which is no network of these weights; get it again"
+                )
 
 
 def _kind(state_dict: Mapping[str, Tensor]) -> str:

@@ -7,8 +7,9 @@ is read; ``weights_only=True`` lets tensors and plain containers through and ref
 import json
 import os
 import re
+import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -18,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from rtmo.documents import parse_json
 from rtmo.errors import InputError
 
 TORCH_SUFFIXES = (".pth", ".pt", ".ckpt")
@@ -85,21 +87,85 @@ def write_file(path: Path, state_dict: Mapping[str, Tensor], record: Mapping[str
     """
     check_suffix(path)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state_dict.items()}
-    unfinished = path.with_name(f".{path.name}.part")
+
+    def write(unfinished: Path) -> None:
+        if path.suffix == SAFETENSORS:
+            unfinished.write_bytes(save(tensors, {name: json.dumps(value) for name, value in record.items()}))
+        else:
+            torch.save({"state_dict": tensors, **record}, unfinished)
+
+    write_whole(path, write)
+
+
+def write_whole(path: Path, write: Callable[[Path], None], previous: Path | None = None) -> None:
+    """Writes a file under a temporary name, and gives it its own when it is whole and on the disk.
+
+    Whenever the process or the machine stops, each name is that of a whole file: the old one or the new.
+
+    Args:
+        path: In whose folder, made if need be, the temporary file lies too.
+        write: Makes the file of a path.
+        previous: What the file that is there now is called from then on, in the same folder; None: it is replaced.
+
+    Raises:
+        InputError: If the file cannot be written.
+    """
+    unfinished, old = path.with_name(f".{path.name}.part"), path.with_name(f".{path.name}.old")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            if path.suffix == SAFETENSORS:
-                unfinished.write_bytes(save(tensors, {name: json.dumps(value) for name, value in record.items()}))
+            write(unfinished)
+            _sync(unfinished)
+            if previous is not None and path.exists():
+                _second_name(path, old)
+                os.replace(unfinished, path)
+                os.replace(old, previous)  # last: were the file here damaged, this would be the only good one till now
             else:
-                torch.save({"state_dict": tensors, **record}, unfinished)
-            os.replace(unfinished, path)
+                os.replace(unfinished, path)
+            _sync(path.parent)
         finally:
             unfinished.unlink(missing_ok=True)
+            old.unlink(missing_ok=True)
     except (OSError, SafetensorError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
         raise InputError(
             f"{path}: cannot be written ({error}); is the folder writable and the disk not full?"
         ) from error
+
+
+def _sync(path: Path) -> None:
+    """Has the system write a file, or the names in a folder, to the disk now."""
+    if path.is_dir() and os.name != "posix":
+        return  # Windows opens no folders
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _second_name(path: Path, other: Path) -> None:
+    other.unlink(missing_ok=True)
+    try:
+        os.link(path, other)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(path, other)
+
+
+def check_sums(path: Path) -> None:
+    """Reads a file of torch's format whole, against the checksums that it holds of its parts.
+
+    Raises:
+        InputError: If it is missing, cut short, or a part is not what was written.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        with zipfile.ZipFile(path) as file:
+            damaged = file.testzip()
+    except Exception as error:  # a damaged directory of its parts makes the reader fail in many ways
+        raise _damaged(path, error) from error
+    if damaged is not None:
+        raise InputError(f"{path}: damaged: {damaged} in it is not what was written; get it again")
 
 
 def check_suffix(path: Path) -> None:
@@ -121,10 +187,7 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: damaged or no safetensors file ({error}); get it again") from error
     if record is None:
         return {"state_dict": state_dict}
-    try:
-        return {"state_dict": state_dict, RECORD: json.loads(record)}
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}: its metadata {RECORD!r} is not JSON ({error}); get the file again") from error
+    return {"state_dict": state_dict, RECORD: parse_json(record, f"{path}: its metadata {RECORD!r}")}
 
 
 def _read_torch(path: Path) -> Any:

@@ -1,15 +1,17 @@
 """Without a W&B run; tests/integration/test_wandb_run.py reads one back."""
 
+from contextlib import nullcontext
 from unittest.mock import Mock
 
 import pytest
 from lightning import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger, WandbLogger
+from lightning.pytorch.loggers import CSVLogger
 
 from rtmo.skeletons import COCO17
 from rtmo.training.callbacks.wandb_records import WandbRecords
 from rtmo.training.module import PoseModule
+from rtmo.training.wandb_logger import RunWandbLogger
 from rtmo.types import Batch
 
 
@@ -33,7 +35,7 @@ def checkpoint(tmp_path):
 
 def test_an_interrupted_run_keeps_its_checkpoints(tmp_path, checkpoint, monkeypatch):
     monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path))
-    logger = Mock(spec=WandbLogger)
+    logger = Mock(spec=RunWandbLogger, outlived=nullcontext)
     logger.experiment.id = "abc"
     unused = ModelCheckpoint()  # has written nothing yet
     trainer = trainer_with(logger, folder=tmp_path, checkpoint_callbacks=[checkpoint, unused])
@@ -47,7 +49,7 @@ def test_an_interrupted_run_keeps_its_checkpoints(tmp_path, checkpoint, monkeypa
 
 
 def test_checkpoints_stay_here_if_asked(tmp_path, checkpoint):
-    logger = Mock(spec=WandbLogger)
+    logger = Mock(spec=RunWandbLogger, outlived=nullcontext)
     trainer = trainer_with(logger, folder=tmp_path, checkpoint_callbacks=[checkpoint])
     records(log_model=False).on_exception(trainer, Mock(spec=PoseModule), KeyboardInterrupt())
     assert not logger.experiment.log_artifact.called
@@ -55,7 +57,7 @@ def test_checkpoints_stay_here_if_asked(tmp_path, checkpoint):
 
 @pytest.mark.parametrize("is_global_zero", [True, False])
 def test_nothing_happens_without_wandb_or_on_other_ranks(tmp_path, is_global_zero):
-    wandb = Mock(spec=WandbLogger)
+    wandb = Mock(spec=RunWandbLogger, outlived=nullcontext)
     loggers = [CSVLogger(tmp_path)] if is_global_zero else [wandb]
     trainer, module = trainer_with(*loggers, folder=tmp_path, is_global_zero=is_global_zero), Mock(spec=PoseModule)
     callback, checkpoint = records(), {"rtmo": {}}

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from rtmo.data.coco_json import parse_json
+from rtmo.data.coco_json import read_json
 from rtmo.data.converters.coco_content import image_entry, person_category, person_entry
 from rtmo.errors import InputError
 from rtmo.skeletons import AIC14
@@ -23,7 +23,7 @@ def read(path: Path, *, image_dir: Path | None = None) -> dict[str, Any]:
 
     Reference: https://github.com/AIChallenger/AI_Challenger_2017, and Wu et al., arXiv:1711.06475.
     """
-    entries = parse_json(path)
+    entries = read_json(path)
     if not isinstance(entries, list) or not all(entry.keys() >= _FIELDS for entry in entries):
         raise InputError(
             f"{path}: not a list of images each with {', '.join(sorted(_FIELDS))}, as "

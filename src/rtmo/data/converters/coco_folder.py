@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rtmo.data.coco_json import MissingDataError, parse_json, read_coco
+from rtmo.data.coco_json import MissingDataError, read_json, read_coco
 from rtmo.data.converters.image_index import ImageIndex, visible_files
 from rtmo.data.converters.people import Point, box_with_margin
 from rtmo.data.values import are_numbers, whole_number
@@ -92,7 +92,7 @@ def is_coco_keypoints(content: Any) -> bool:
 
 def _files_by_split(folder: Path) -> dict[Path, str | None]:
     candidates = [file for file in visible_files(folder, "*.json") if b'"keypoints"' in file.read_bytes()]
-    files = [file for file in candidates if is_coco_keypoints(parse_json(file))]
+    files = [file for file in candidates if is_coco_keypoints(read_json(file))]
     if len(files) == 1:
         return {files[0]: None}
     by_split: dict[str | None, list[Path]] = {}

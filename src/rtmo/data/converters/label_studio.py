@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from rtmo.data.coco_json import parse_json
+from rtmo.data.coco_json import read_json
 from rtmo.data.converters.image_index import ImageIndex, is_image, visible_files
 from rtmo.data.converters.labelme import HIDDEN
 from rtmo.data.converters.people import Person, Point, as_content, enclosing_box, gather, turned
@@ -44,7 +44,7 @@ def read_label_studio(path: Path, *, image_dir: Path | None = None) -> dict[str,
     people: list[tuple[dict[str, Any], list[Person]]] = []
     tasks = skipped = 0
     for file in files:
-        content = parse_json(file)
+        content = read_json(file)
         if not is_label_studio(content):
             log.warning("%s: not of Label Studio (no list of tasks with annotations), left out", file)
             continue

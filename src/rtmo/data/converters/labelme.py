@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rtmo.data.coco_json import parse_json
+from rtmo.data.coco_json import read_json
 from rtmo.data.converters.image_index import ImageIndex, visible_files
 from rtmo.data.converters.people import Box, Person, Point, as_content, enclosing_box, gather
 from rtmo.data.image_file import read_size
@@ -36,7 +36,7 @@ def read_labelme(path: Path, *, image_dir: Path | None = None) -> dict[str, Any]
     people: list[tuple[dict[str, Any], list[Person]]] = []
     other = 0
     for file in files:
-        content = parse_json(file)
+        content = read_json(file)
         if not is_labelme(content):
             log.warning("%s: not of labelme (no shapes), left out", file)
             continue

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rtmo.data.coco_json import parse_json
+from rtmo.data.coco_json import read_json
 from rtmo.data.converters.coco_content import image_entry, person_category, person_entry
 from rtmo.data.converters.matlab import read_variable, structs
 from rtmo.errors import InputError
@@ -66,7 +66,7 @@ def _from_zero(joints: Sequence[tuple[float, float, int]]) -> list[tuple[float, 
 
 
 def _from_json(path: Path) -> Iterator[_Person]:
-    people = parse_json(path)
+    people = read_json(path)
     if not isinstance(people, list) or not all(person.keys() >= _FIELDS for person in people):
         raise InputError(
             f"{path}: not a list of people each with {', '.join(sorted(_FIELDS))}, as mpii_train.json is; "

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from rtmo.data.coco_json import parse_json
+from rtmo.data.coco_json import read_json
 from rtmo.data.converters.coco_content import box_around, image_entry, person_category, person_entry
 from rtmo.errors import InputError
 from rtmo.skeletons import POSETRACK18
@@ -55,7 +55,7 @@ def read(path: Path, *, image_dir: Path | None = None) -> dict[str, Any]:
 
 
 def _content(file: Path) -> dict[str, Any]:
-    content = parse_json(file)
+    content = read_json(file)
     fields = content if isinstance(content, dict) else {}
     if not {"images", "annotations", "categories"} <= fields.keys():
         raise InputError(f"{file}: not the annotations of a video of PoseTrack18: images, annotations, categories")

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from rtmo.data.converters.image_index import is_image, visible_files
 from rtmo.data.image_file import read_size
+from rtmo.documents import parse_yaml
 from rtmo.errors import InputError
 from rtmo.skeletons import COCO17
 
@@ -111,10 +111,7 @@ def find_data_yaml(path: Path) -> Path:
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:
-    try:
-        fields = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: no YAML ({' '.join(str(error).split())})") from error
+    fields = parse_yaml(file.read_bytes(), str(file))
     if not isinstance(fields, dict):
         raise InputError(f"{file}: expected fields such as kpt_shape and names")
     return fields

@@ -12,6 +12,10 @@ class FinalValidation(Callback):
     def __init__(self, *, phases: Phases) -> None:
         self.phases = phases
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Of a run that goes on within an epoch, Lightning does not start that epoch."""
+        self.on_train_epoch_start(trainer, pl_module)
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.check_val_every_n_epoch is None:
             return  # validation goes by steps

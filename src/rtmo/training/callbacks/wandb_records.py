@@ -8,12 +8,12 @@ from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
-from lightning.pytorch.loggers import WandbLogger
 
 from rtmo.skeletons import KeypointSet
 from rtmo.training.callbacks.pictures import images_folder
 from rtmo.training.callbacks.worst_images import WORST
 from rtmo.training.module import PoseModule
+from rtmo.training.wandb_logger import RunWandbLogger
 from rtmo.types import Batch
 from rtmo.weights.file import RECORD
 
@@ -39,7 +39,7 @@ class WandbRecords(Callback):
       skeleton in their metadata.
     - Checkpoints hold the id of the run, so that it goes on in W&B where it goes on from one.
 
-    Does nothing without a ``WandbLogger``. Comes after ``RunRecord`` and ``WorstImages`` among the callbacks.
+    Does nothing without a ``RunWandbLogger``. Comes after ``RunRecord`` and ``WorstImages`` among the callbacks.
 
     Args:
         config: Plain containers, resolved.
@@ -63,14 +63,15 @@ class WandbRecords(Callback):
         By name each, as patterns would compete with Lightning's ``*``, and either may win.
         """
         assert isinstance(pl_module, PoseModule)
-        if self._told or not any(isinstance(logger, WandbLogger) for logger in trainer.loggers):
+        if self._told or not any(isinstance(logger, RunWandbLogger) for logger in trainer.loggers):
             return
         self._told = True
         # on every rank, for the metric gathers; it keeps the figures for the module, which asks next
         names = [f"{prefix}/{name}" for prefix, metric in pl_module.metrics.items() for name in metric.compute()]
         if (logger := _logger(trainer)) is not None:
-            for name in names:
-                logger.experiment.define_metric(name, step_metric=STEP, summary="max")
+            with logger.outlived():
+                for name in names:
+                    logger.experiment.define_metric(name, step_metric=STEP, summary="max")
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
@@ -84,22 +85,24 @@ class WandbRecords(Callback):
         logger.log_metrics(of_phase, trainer.global_step - 1)  # Lightning numbers the rows of train/ from 0
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        if (logger := _logger(trainer)) is not None:
-            checkpoint[RECORD][RUN_ID] = str(logger.experiment.id)
+        if (logger := _logger(trainer)) is not None and logger.version is not None:
+            checkpoint[RECORD][RUN_ID] = str(logger.version)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if (logger := _logger(trainer)) is None:
             return
         worst = images_folder(trainer) / WORST
-        if worst.is_file():
-            _log_table(logger, worst, trainer.global_step)
-        self._log_checkpoints(trainer, logger)
+        with logger.outlived():
+            if worst.is_file():
+                _log_table(logger, worst, trainer.global_step)
+            self._log_checkpoints(trainer, logger)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         if (logger := _logger(trainer)) is not None:
-            self._log_checkpoints(trainer, logger)
+            with logger.outlived():
+                self._log_checkpoints(trainer, logger)
 
-    def _log_checkpoints(self, trainer: Trainer, logger: WandbLogger) -> None:
+    def _log_checkpoints(self, trainer: Trainer, logger: RunWandbLogger) -> None:
         """The newest file of every ``ModelCheckpoint``; its name is its alias: ``best``, ``last``."""
         if not self.log_model:
             return
@@ -120,13 +123,13 @@ class WandbRecords(Callback):
             run.log_artifact(artifact, aliases=[path.stem])
 
 
-def _logger(trainer: Trainer) -> WandbLogger | None:
+def _logger(trainer: Trainer) -> RunWandbLogger | None:
     """That of the one process that logs."""
-    loggers = (logger for logger in trainer.loggers if isinstance(logger, WandbLogger))
+    loggers = (logger for logger in trainer.loggers if isinstance(logger, RunWandbLogger))
     return next(loggers, None) if trainer.is_global_zero else None
 
 
-def _log_table(logger: WandbLogger, worst: Path, step: int) -> None:
+def _log_table(logger: RunWandbLogger, worst: Path, step: int) -> None:
     """A row for every image of worst.json, in its order."""
     image = import_module("wandb").Image
     rows = [
