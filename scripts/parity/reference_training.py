@@ -4,6 +4,7 @@ It answers requests as rtmo.benchmark.workers describes them. Network, losses, o
 published RTMO-s in phase B, which the package contains; images are random, people are read from files.
 """
 
+import itertools
 import json
 import os
 import re
@@ -92,7 +93,7 @@ class Training:
         if self.backward:
             self.average.update_parameters(self.model)
         moments.append(time.perf_counter())
-        losses, update, average = (1000 * (end - start) for start, end in zip(moments, moments[1:], strict=False))
+        losses, update, average = (1000 * (end - start) for start, end in itertools.pairwise(moments))
         times = {
             **self.times,
             "losses": losses - self.times["forward"] - self.times["assignment"],

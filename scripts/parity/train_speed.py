@@ -11,12 +11,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from safetensors.torch import save_file
+
 from rtmo.benchmark.predict import PRECISIONS
 from rtmo.benchmark.series import Case, Row, measure_cases, measure_losses
 from rtmo.benchmark.train import all_cases
-from rtmo.benchmark.training import AVERAGE, BACKWARD, FORWARD, PARTS, STEP, WORK, random_people
+from rtmo.benchmark.training import AVERAGE, BACKWARD, FORWARD, PARTS, STEP, WORK
 from rtmo.skeletons import COCO17
-from safetensors.torch import save_file
+from rtmo.training.batch_size import random_people
 
 SIZE = (640, 640)
 OURS = ["model=rtmo_s", "data=synthetic", "data.num_workers=0", "trainer=cpu", "phases.refine_start=0"]

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from importlib import import_module  # wandb is slow to import and seldom wanted
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -28,6 +28,7 @@ from rtmo.skeletons import KeypointSet, keypoint_set
 from rtmo.targets import build, did_you_mean
 from rtmo.training import failures
 from rtmo.training.batch_plan import BatchPlan, plan_batch
+from rtmo.training.batch_size import find_batch_size
 from rtmo.training.callbacks.moved_checkpoints import MovedCheckpoints
 from rtmo.training.callbacks.run_position import RunPosition, validation_is_due
 from rtmo.training.callbacks.run_record import RunRecord
@@ -61,6 +62,9 @@ POINTLESS_WARNINGS = (
     "The '.*_dataloader' does not have many workers",
 )
 
+AUTO = "auto"  # in place of data.batch_size
+MOST_AUTO = 256  # where no nominal batch is named
+
 log = logging.getLogger(__name__)
 
 
@@ -75,6 +79,8 @@ def main(cfg: dict[str, Any]) -> float | None:
         cfg["ckpt_path"] = last_checkpoint(
             cfg, folder_is_given=any(text.startswith("hydra.run.dir=") for text in run.overrides.hydra)
         )
+    if cfg["data"]["batch_size"] == AUTO:
+        cfg["data"]["batch_size"] = automatic_batch_size(cfg, in_sweep=in_sweep)
     asked = dict(cfg)
     if in_sweep and (metrics := continue_run(cfg)) is not None:
         return optimized(cfg["optimized_metric"], metrics)
@@ -91,6 +97,34 @@ def main(cfg: dict[str, Any]) -> float | None:
         again = f"the same command with {config.override('hydra.sweep.dir', run.sweep.dir)}" if in_sweep else None
         print_stop(stop, again or command(run.overrides.task, stop.checkpoint, cfg["paths"]["output_dir"]))
         raise
+
+
+def automatic_batch_size(cfg: Mapping[str, Any], *, in_sweep: bool) -> int:
+    """What ``data.batch_size=auto`` stands for: that of the run that goes on; of a new one the largest that fits.
+
+    Raises:
+        InputError: If that depends on more than this device.
+    """
+    skeleton = keypoint_set(cfg["skeleton"])
+    if cfg["ckpt_path"] is not None:
+        earlier = check_resumable(undamaged(Path(cfg["ckpt_path"])), skeleton)
+        return int(earlier[RECORD]["config"]["data"]["batch_size"])
+    trainer = build_trainer({**cfg, "callbacks": {}, "logger": {}}, skeleton)
+    if in_sweep or trainer.world_size > 1:
+        raise InputError("data.batch_size=auto: goes with one run on one device; give the number that such a run finds")
+    largest = None if cfg["multiscale"] is None else cfg["multiscale"]["max_size"]
+    height, width = cfg["image_size"] if largest is None else (largest, largest)
+    module = trainer.precision_plugin.convert_module(build_module(cfg, skeleton))
+    with trainer.precision_plugin.forward_context():
+        found = find_batch_size(
+            cast(PoseModule, module),
+            skeleton,
+            image_size=(height, width),
+            device=trainer.strategy.root_device,
+            most=cfg["nominal_batch"] or MOST_AUTO,
+        )
+    log.info("data.batch_size=auto: %d images of %d x %d px", found, height, width)
+    return found
 
 
 def command(overrides: Sequence[str], checkpoint: Path | None, folder: str) -> str:

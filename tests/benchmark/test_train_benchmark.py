@@ -10,10 +10,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from rtmo.benchmark import series, train
 from rtmo.benchmark.series import Case
-from rtmo.benchmark.training import PARTS, STEP, WORK, Losses, random_people, step_gflop
+from rtmo.benchmark.training import PARTS, STEP, WORK, Losses, step_gflop
 from rtmo.benchmark.workers import Worker
 from rtmo.hub import load_model
-from rtmo.skeletons import COCO17
 
 SMALL = ["model=rtmo_n", "data=synthetic", "image_size=[64,64]", "data.num_workers=0", "trainer=cpu"]
 
@@ -48,15 +47,6 @@ def test_losses_of_so_many_people():
         assert answer["milliseconds"].keys() == {"assignment", "losses", "step"}
 
 
-def test_people_lie_in_the_image():
-    people = random_people(2, 5, (320, 640), COCO17)
-    assert people.bboxes.shape == (2, 5, 4)
-    for points in (people.bboxes.unflatten(-1, (2, 2)), people.keypoints):
-        assert points.amin() >= 0
-        assert points[..., 0].amax() <= 640
-        assert points[..., 1].amax() <= 320
-
-
 @pytest.mark.slow
 def test_a_step_computes_three_times_what_a_forward_pass_does():
     """Gradients of activations and of weights cost what the outputs do; only those of the images are not needed."""
@@ -86,8 +76,6 @@ def test_tables_numbers_and_picture(call, tmp_path, monkeypatch):
     assert record["steps"][0]["milliseconds"]["EMA"]["median_ms"] == 2
     assert [row["name"] for row in record["losses_by_people"]] == ["1", "4"]
     assert record["environment"]["threads"] >= 1
-
-
 
 
 @pytest.mark.parametrize(

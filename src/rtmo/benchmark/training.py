@@ -18,9 +18,10 @@ from rtmo.models.rtmo import RTMO
 from rtmo.skeletons import KeypointSet, keypoint_set
 from rtmo.targets import build
 from rtmo.train import KEYS, build_module, build_trainer
+from rtmo.training.batch_size import random_people
 from rtmo.training.callbacks.ema import EMA
 from rtmo.training.module import PoseModule
-from rtmo.types import Batch, Targets
+from rtmo.types import Batch
 
 DATA, FORWARD, ASSIGNMENT, LOSSES, BACKWARD, OPTIMIZER, AVERAGE, REST = PARTS = (
     *("data", "forward", "assignment", "losses", "backward", "optimizer", "EMA", "rest"),
@@ -68,7 +69,7 @@ class Training:
 
     Args:
         overrides: Of ``rtmo.train``.
-        people: In every image, instead of those of the data, who are more in one batch than in another; None keeps them.
+        people: In every image, in place of those of the data, whose number varies; None keeps them.
     """
 
     def __init__(self, *, overrides: Sequence[str], people: int | None = None) -> None:
@@ -222,27 +223,6 @@ class Losses:
             self.module.criterion(self.outputs, targets, self.module.model.dcc, "B")
         times = {part: 1000 * watch.seconds[part] for part in (ASSIGNMENT, LOSSES)}
         return {"milliseconds": {**times, STEP: sum(times.values())}, "people": people * batch}
-
-
-def random_people(batch: int, people: int, image_size: tuple[int, int], skeleton: KeypointSet) -> Targets:
-    """So many in each image, 40 to 200 px wide and high, joints anywhere in their boxes, three in ten unlabeled."""
-    generator = torch.Generator().manual_seed(0)
-
-    def random(*shape: int) -> torch.Tensor:
-        return torch.rand(batch, people, *shape, generator=generator)
-
-    sizes = 40 + 160 * random(2)
-    corners = random(2) * (torch.tensor(image_size[::-1]) - sizes)
-    joints = skeleton.num_keypoints
-    labeled = random(joints) > 0.3
-    return Targets(
-        bboxes=torch.cat([corners, corners + sizes], dim=-1),
-        keypoints=corners[:, :, None] + random(joints, 2) * sizes[:, :, None],
-        visibility=2 * labeled.byte(),
-        annotated=torch.ones_like(labeled),
-        area=0.5 * sizes.prod(dim=-1),
-        valid=torch.ones(batch, people, dtype=torch.bool),
-    )
 
 
 def device_of(cfg: dict[str, Any]) -> str:
