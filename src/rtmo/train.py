@@ -109,7 +109,8 @@ def automatic_batch_size(cfg: Mapping[str, Any], *, in_sweep: bool) -> int:
     if cfg["ckpt_path"] is not None:
         earlier = check_resumable(undamaged(Path(cfg["ckpt_path"])), skeleton)
         return int(earlier[RECORD]["config"]["data"]["batch_size"])
-    trainer = build_trainer({**cfg, "callbacks": {}, "logger": {}}, skeleton)
+    bare = {"callbacks": {}, "logger": {}, "trainer": {**cfg["trainer"], "check_val_every_n_epoch": 1}}
+    trainer = build_trainer({**cfg, **bare}, skeleton)
     if in_sweep or trainer.world_size > 1:
         raise InputError("data.batch_size=auto: goes with one run on one device; give the number that such a run finds")
     largest = None if cfg["multiscale"] is None else cfg["multiscale"]["max_size"]

@@ -6,12 +6,15 @@ import pytest
 import torch
 from networks import small_rtmo
 
+from rtmo import config, train
 from rtmo.assigners.simota import SimOTA
+from rtmo.errors import InputError
 from rtmo.losses.criterion import Criterion
 from rtmo.skeletons import COCO17
 from rtmo.training import batch_size
 from rtmo.training.batch_size import find_batch_size, random_people
 from rtmo.training.module import PoseModule
+from rtmo.weights.file import RECORD
 
 SIZE = (64, 64)
 
@@ -43,3 +46,18 @@ def test_people_lie_in_the_image() -> None:
         assert points.amin() >= 0
         assert points[..., 0].amax() <= 640
         assert points[..., 1].amax() <= 320
+
+
+def test_a_run_that_goes_on_keeps_its_batch(monkeypatch) -> None:
+    content = {RECORD: {"config": {"data": {"batch_size": 24}}}}
+    monkeypatch.setattr(train, "undamaged", lambda path: path)
+    monkeypatch.setattr(train, "check_resumable", lambda path, skeleton: content)
+    cfg = {"skeleton": "coco17", "ckpt_path": "last.ckpt"}
+    assert train.automatic_batch_size(cfg, in_sweep=False) == 24
+
+
+def test_jobs_of_a_sweep_are_not_compared_at_different_batches() -> None:
+    overrides = ["model=rtmo_n", "data=synthetic", "trainer=cpu", "data.batch_size=auto", "paths.output_dir=somewhere"]
+    cfg = config.validate(config.compose("train", overrides), "train", train.KEYS)
+    with pytest.raises(InputError, match=r"data\.batch_size=auto: goes with one run on one device"):
+        train.automatic_batch_size(cfg, in_sweep=True)
