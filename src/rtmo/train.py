@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from importlib import import_module  # wandb is slow to import and seldom wanted
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -27,6 +27,7 @@ from rtmo.skeletons import KeypointSet, keypoint_set
 from rtmo.targets import build, did_you_mean
 from rtmo.training import failures
 from rtmo.training.batch_plan import BatchPlan, plan_batch
+from rtmo.training.batch_size import find_batch_size
 from rtmo.training.callbacks.moved_checkpoints import MovedCheckpoints
 from rtmo.training.callbacks.run_position import ROWS, RunPosition
 from rtmo.training.callbacks.run_record import RunRecord
@@ -62,6 +63,9 @@ POINTLESS_WARNINGS = (
     "torch.distributed.nn.functional.all_gather is deprecated",  # in its own code
 )
 
+AUTO = "auto"  # in place of data.batch_size
+MOST_AUTO = 256  # where no nominal batch is named
+
 log = logging.getLogger(__name__)
 
 
@@ -76,6 +80,8 @@ def main(cfg: dict[str, Any]) -> float | None:
         cfg["ckpt_path"] = last_checkpoint(
             cfg, folder_is_given=any(text.startswith("hydra.run.dir=") for text in run.overrides.hydra)
         )
+    if cfg["data"]["batch_size"] == AUTO:
+        cfg["data"]["batch_size"] = automatic_batch_size(cfg, in_sweep=in_sweep)
     asked = dict(cfg)
     if in_sweep and (metrics := continue_run(cfg)) is not None:
         return optimized(cfg["optimized_metric"], metrics)
@@ -93,6 +99,35 @@ def main(cfg: dict[str, Any]) -> float | None:
         of_sweep = f"the same command with {config.override('hydra.sweep.dir', run.sweep.dir)}"
         print_stop(stop, of_sweep if in_sweep else again)
         raise
+
+
+def automatic_batch_size(cfg: Mapping[str, Any], *, in_sweep: bool) -> int:
+    """What ``data.batch_size=auto`` stands for: that of the run that goes on; of a new one the largest that fits.
+
+    Raises:
+        InputError: If that depends on more than this device.
+    """
+    skeleton = keypoint_set(cfg["skeleton"])
+    if cfg["ckpt_path"] is not None:
+        earlier = check_resumable(undamaged(Path(cfg["ckpt_path"])), skeleton)
+        return int(earlier[RECORD]["config"]["data"]["batch_size"])
+    bare = {"callbacks": {}, "logger": {}, "trainer": {**cfg["trainer"], "check_val_every_n_epoch": 1}}
+    trainer = build_trainer({**cfg, **bare}, skeleton)
+    if in_sweep or trainer.world_size > 1:
+        raise InputError("data.batch_size=auto: goes with one run on one device; give the number that such a run finds")
+    largest = None if cfg["multiscale"] is None else cfg["multiscale"]["max_size"]
+    height, width = cfg["image_size"] if largest is None else (largest, largest)
+    module = trainer.precision_plugin.convert_module(build_module(cfg, skeleton))
+    with trainer.precision_plugin.forward_context():
+        found = find_batch_size(
+            cast(PoseModule, module),
+            skeleton,
+            image_size=(height, width),
+            device=trainer.strategy.root_device,
+            most=cfg["nominal_batch"] or MOST_AUTO,
+        )
+    log.info("data.batch_size=auto: %d images of %d x %d px", found, height, width)
+    return found
 
 
 @rank_zero_only

@@ -10,10 +10,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from rtmo.benchmark import series, train
 from rtmo.benchmark.series import Case
-from rtmo.benchmark.training import PARTS, STEP, Losses, random_people, step_gflop
+from rtmo.benchmark.training import PARTS, STEP, WORK, Losses, step_gflop
 from rtmo.benchmark.workers import Worker
 from rtmo.hub import load_model
-from rtmo.skeletons import COCO17
 
 SMALL = ["model=rtmo_n", "data=synthetic", "image_size=[64,64]", "data.num_workers=0", "trainer=cpu"]
 
@@ -28,15 +27,16 @@ def program(**answers: object) -> tuple[str, ...]:
 @pytest.mark.slow
 def test_steps_of_a_real_run_by_part():
     with Worker() as worker:
-        said = worker.ask("prepare", kind="training", overrides=[*SMALL, "trainer.precision=bf16-mixed"])
+        said = worker.ask("prepare", kind="training", overrides=[*SMALL, "trainer.precision=bf16-mixed"], people=3)
         assert said == {"description": "torch bfloat16 on cpu"}
         for _ in range(3):
             answer = worker.ask("run", batch=2)
             times = answer["milliseconds"]
-            assert times.keys() == {*PARTS, STEP}
+            assert times.keys() == {*PARTS, WORK, STEP}
             assert min(times.values()) > 0
             assert times[STEP] == pytest.approx(sum(times[part] for part in PARTS))
-            assert 0 <= answer["people"] <= 2 * 4 * 8 * 2  # four mosaic parts, and as many mixed in
+            assert times[WORK] == pytest.approx(times[STEP] - times["data"])
+            assert answer["people"] == 6
 
 
 def test_losses_of_so_many_people():
@@ -47,26 +47,17 @@ def test_losses_of_so_many_people():
         assert answer["milliseconds"].keys() == {"assignment", "losses", "step"}
 
 
-def test_people_lie_in_the_image():
-    people = random_people(2, 5, (320, 640), COCO17)
-    assert people.bboxes.shape == (2, 5, 4)
-    for points in (people.bboxes.unflatten(-1, (2, 2)), people.keypoints):
-        assert points.amin() >= 0
-        assert points[..., 0].amax() <= 640
-        assert points[..., 1].amax() <= 320
-
-
 @pytest.mark.slow
 def test_a_step_computes_three_times_what_a_forward_pass_does():
     """Gradients of activations and of weights cost what the outputs do; only those of the images are not needed."""
     model = load_model("rtmo_n").train()
     with FlopCounterMode(display=False) as counter:
         model(torch.rand(2, 3, 64, 64), with_proxy=True)
-    assert 2.9 < step_gflop(SMALL) / (counter.get_total_flops() / 2 / 1e9) < 3
+    assert step_gflop(SMALL) == pytest.approx(3 * counter.get_total_flops() / 2 / 1e9, rel=0.1)
 
 
 def test_tables_numbers_and_picture(call, tmp_path, monkeypatch):
-    times = {**dict.fromkeys(PARTS, 2.0), STEP: 16.0, "product": 10.0}
+    times = {**dict.fromkeys(PARTS, 2.0), WORK: 14.0, STEP: 16.0, "product": 10.0}
     said = {"prepare": {"description": "x float32", "gflop": 1.0}, "run": {"milliseconds": times, "people": 2}}
     command = program(**said, memory={"mib": 7.0})
     monkeypatch.setattr(train, "Case", partial(Case, command=command))

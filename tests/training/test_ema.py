@@ -1,15 +1,17 @@
 import math
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
+from lightning import LightningModule, Trainer
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from rtmo.training.callbacks.ema import EMA
 
 
-class Source(nn.Module):
+class Source(LightningModule):
     """The weights that golden/units.json gives as a function of the update."""
 
     def __init__(self) -> None:
@@ -46,3 +48,16 @@ def test_share_of_the_newest_weights() -> None:
     average, source = torch.zeros(1), torch.ones(1)
     ema._average([average], [source], torch.tensor(1))
     assert average.item() == pytest.approx(0.75 * math.exp(-2) + 0.25)
+
+
+def test_an_update_does_not_wait_for_the_device() -> None:
+    """Tensors on the meta device have no values, so any look at one from Python would fail."""
+    source = Source()
+    ema = EMA()
+    ema._average_model = AveragedModel(source, use_buffers=True, **ema._kwargs)
+    ema._average_model.n_averaged.fill_(7)
+    source.to("meta")
+    ema.on_fit_start(Mock(spec=Trainer), source)
+    assert ema._average_model.module.weight.device.type == "meta"  # where the weights are
+    ema._average_model.update_parameters(source)
+    assert ema._average_model.n_averaged == 8

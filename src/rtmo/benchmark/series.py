@@ -134,14 +134,23 @@ def measure_cases(
     return rows, rates
 
 
-def measure_losses(case: Case, counts: Sequence[int], *, rounds: int, batch: int) -> list[Row]:
-    """A row for each number of people in an image, all of one process: only the targets differ."""
-    with Worker(case.command) as worker:
-        first = Turn(worker, {})
-        description = first.ask("prepare", **case.prepare).get("description", "")
-        turns = {str(count): Turn(worker, {"people": count}, error=first.error) for count in counts}
+def measure_losses(
+    cases: Mapping[str, Case], counts: Sequence[int], *, rounds: int, batch: int
+) -> dict[str, list[Row]]:
+    """For each case a row by people in an image, a process each: only the targets differ."""
+    with ExitStack() as stack:
+        turns = {}
+        descriptions = {}
+        for name, case in cases.items():
+            first = Turn(stack.enter_context(Worker(case.command)), {})
+            descriptions[name] = first.ask("prepare", **case.prepare).get("description", "")
+            for count in counts:
+                turns[f"{name} {count}"] = Turn(first.worker, {"people": count}, error=first.error)
         run(turns, rounds)
-    return [row_of(name, batch, description, turn) for name, turn in turns.items()]
+    return {
+        name: [row_of(str(count), batch, descriptions[name], turns[f"{name} {count}"]) for count in counts]
+        for name in cases
+    }
 
 
 def measure_people(case: Case, counts: Sequence[int], *, rounds: int) -> list[Row]:

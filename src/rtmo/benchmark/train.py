@@ -1,6 +1,6 @@
 """How fast training steps are, and where the time goes: ``python -m rtmo.benchmark train``; see ``--help``."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from rtmo.data.coco_json import write_json
 from rtmo.errors import InputError
 from rtmo.training.callbacks.run_record import environment
 
-KEYS = frozenset(("output", "rounds", "batch_size", "train", "cases", "people"))
+KEYS = frozenset(("output", "rounds", "batch_size", "step_people", "train", "cases", "people"))
 WIDTH = 130  # of tables, where the console is narrower or there is none
 
 
@@ -27,11 +27,12 @@ def main(cfg: dict[str, Any]) -> None:
     asked = steps_config(cfg["train"])
     device = device_of(asked)
     peaks = {each: Case({"kind": "product", "device": device, "precision": each}) for each in PRECISIONS}
-    steps, rates = measure_cases(all_cases(cfg), peaks, rounds=rounds, batch=batch, work=(FORWARD, BACKWARD))
+    cases = all_cases(cfg["train"], cfg["cases"], cfg["step_people"])
+    steps, rates = measure_cases(cases, peaks, rounds=rounds, batch=batch, work=(FORWARD, BACKWARD))
     losses: list[Row] = []
     if cfg["people"]:
         prepare = {"kind": "losses", "overrides": cfg["train"], "batch": batch}
-        losses = measure_losses(Case(prepare), cfg["people"], rounds=rounds, batch=batch)
+        losses = measure_losses({"ours": Case(prepare)}, cfg["people"], rounds=rounds, batch=batch)["ours"]
     height, width = asked["image_size"]
     titles = {
         "steps": f"{asked['model_name']}, {batch} images of {height} x {width} px a step",
@@ -46,7 +47,7 @@ def main(cfg: dict[str, Any]) -> None:
         "steps": [row.to_plain() for row in steps],
         "losses_by_people": [row.to_plain() for row in losses],
         "peak_gflop_per_second": rates,
-        "settings": {name: cfg[name] for name in ("train", "cases", "batch_size", "rounds", "people")},
+        "settings": {name: cfg[name] for name in ("train", "cases", "batch_size", "step_people", "rounds", "people")},
         "environment": environment(),
     }
     write_json(output, record, label=f"output={output}", indent=2)
@@ -65,6 +66,8 @@ def check_values(cfg: Mapping[str, Any]) -> None:
     for name in ("rounds", "batch_size"):
         if not are_counts([cfg[name]]):
             raise InputError(f"{name}: expected a whole number from 1 on, got {cfg[name]!r}")
+    if cfg["step_people"] is not None and not are_counts([cfg["step_people"]]):
+        raise InputError(f"step_people: expected a whole number from 1 on or null, got {cfg['step_people']!r}")
     if not are_counts(cfg["people"]):
         raise InputError(f"people: expected a list of whole numbers from 1 on, got {cfg['people']!r}")
     if not isinstance(cfg["train"], list):
@@ -76,13 +79,18 @@ def check_values(cfg: Mapping[str, Any]) -> None:
             raise InputError(f"cases.{name}: expected a list of overrides of rtmo.train, got {overrides!r}")
 
 
-def all_cases(cfg: Mapping[str, Any]) -> dict[str, Case]:
-    """Training with the overrides of each case."""
+def all_cases(shared: Sequence[str], chosen: Mapping[str, Sequence[str] | None], people: int | None) -> dict[str, Case]:
+    """Training with the overrides that all share and those of each case.
+
+    Args:
+        people: In every image; None: those of the data.
+    """
     cases = {}
-    for name, overrides in cfg["cases"].items():
+    for name, overrides in chosen.items():
         if overrides is not None:
-            asked = [*cfg["train"], *overrides]
-            cases[name] = Case({"kind": "training", "overrides": asked}, gflop=step_gflop(asked))
+            asked = [*shared, *overrides]
+            prepare = {"kind": "training", "overrides": asked, "people": people}
+            cases[name] = Case(prepare, gflop=step_gflop(asked))
     return cases
 
 

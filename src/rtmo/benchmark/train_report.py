@@ -10,7 +10,7 @@ from rich.table import Table
 
 from rtmo.benchmark.predict_report import draw_curve, known
 from rtmo.benchmark.series import Row
-from rtmo.benchmark.training import ASSIGNMENT, LOSSES, PARTS, STEP
+from rtmo.benchmark.training import ASSIGNMENT, LOSSES, PARTS, STEP, WORK
 
 # Okabe and Ito's, told apart by people of any colour vision
 COLOURS = dict(
@@ -24,10 +24,10 @@ COLOURS = dict(
 
 def print_steps(console: Console, title: str, rows: Sequence[Row]) -> None:
     """A row for each case: medians in ms, then what else is known."""
-    table = _table(title, (*PARTS, STEP, "95th", "images/s", "of peak", "MiB"))
+    table = _table(title, (*PARTS, WORK, STEP, "95th", "images/s", "of peak", "MiB"))
     for row in measured(rows):
         step = row.milliseconds[STEP]
-        numbers = [f"{row.milliseconds[part].median_ms:.1f}" for part in (*PARTS, STEP)]
+        numbers = [f"{row.milliseconds[part].median_ms:.1f}" for part in (*PARTS, WORK, STEP)]
         numbers += [f"{step.p95_ms:.1f}", f"{1000 * row.batch / step.median_ms:.2f}"]
         table.add_row(row.name, *numbers, known(row.share_of_peak, ".0%"), known(row.memory_mib, ".0f"))
     _print(console, table, rows)

@@ -18,14 +18,15 @@ from rtmo.models.rtmo import RTMO
 from rtmo.skeletons import KeypointSet, keypoint_set
 from rtmo.targets import build
 from rtmo.train import KEYS, build_module, build_trainer
+from rtmo.training.batch_size import random_people
 from rtmo.training.callbacks.ema import EMA
 from rtmo.training.module import PoseModule
-from rtmo.types import Targets
+from rtmo.types import Batch
 
 DATA, FORWARD, ASSIGNMENT, LOSSES, BACKWARD, OPTIMIZER, AVERAGE, REST = PARTS = (
     *("data", "forward", "assignment", "losses", "backward", "optimizer", "EMA", "rest"),
 )
-STEP = "step"
+WORK, STEP = "without data", "step"
 PRECISIONS = {"32": "float32", "bf16": "bfloat16", "16": "float16", "64": "float64"}  # by start of Lightning's names
 # Nothing of a run but its steps, all of one size.
 STEPS_ONLY = (
@@ -68,9 +69,11 @@ class Training:
 
     Args:
         overrides: Of ``rtmo.train``.
+        people: In every image, in place of those of the data, whose number varies; None keeps them.
     """
 
-    def __init__(self, *, overrides: Sequence[str]) -> None:
+    def __init__(self, *, overrides: Sequence[str], people: int | None = None) -> None:
+        self.people = people
         self.overrides = list(overrides)
         self.cfg = steps_config(overrides)
         self.turns: Turns | None = None
@@ -89,7 +92,7 @@ class Training:
         """
         if self.turns is None:
             self.cfg = steps_config([*self.overrides, f"data.batch_size={batch}"])
-            self.turns = Turns()
+            self.turns = Turns(self.people, keypoint_set(self.cfg["skeleton"]))
             threading.Thread(target=self._fit, args=(self.turns,), daemon=True).start()
         return self.turns.step()
 
@@ -108,9 +111,10 @@ class Training:
 
 
 class Turns(Callback):
-    """Lets Lightning's loop make a step when told to, and times it."""
+    """Lets Lightning's loop make a step when told to, and times it; see ``Training`` for people."""
 
-    def __init__(self) -> None:
+    def __init__(self, people: int | None, skeleton: KeypointSet) -> None:
+        self.people, self.skeleton = people, skeleton
         self.requests: queue.SimpleQueue[None] = queue.SimpleQueue()
         self.answers: queue.SimpleQueue[dict[str, Any] | Exception] = queue.SimpleQueue()
         self.watch = DeviceStopwatch()
@@ -144,17 +148,22 @@ class Turns(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._wait()
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
+        self.part.close()
+        if self.people is not None:
+            size = (batch.images.shape[-2], batch.images.shape[-1])
+            batch.targets = random_people(len(batch), self.people, size, self.skeleton).to(batch.images.device)
         self._enter(REST)
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         """The last of a step: callbacks of the config come before this one."""
         self.part.close()
         times = {part: 1000 * self.watch.seconds[part] for part in PARTS}
         people = int(batch.targets.valid.sum())
-        self.answers.put({"milliseconds": {**times, STEP: sum(times.values())}, "people": people})
+        step = sum(times.values())
+        self.answers.put({"milliseconds": {**times, WORK: step - times[DATA], STEP: step}, "people": people})
         self._wait()
 
     def _wait(self) -> None:
@@ -214,27 +223,6 @@ class Losses:
             self.module.criterion(self.outputs, targets, self.module.model.dcc, "B")
         times = {part: 1000 * watch.seconds[part] for part in (ASSIGNMENT, LOSSES)}
         return {"milliseconds": {**times, STEP: sum(times.values())}, "people": people * batch}
-
-
-def random_people(batch: int, people: int, image_size: tuple[int, int], skeleton: KeypointSet) -> Targets:
-    """So many in each image, 40 to 200 px wide and high, joints anywhere in their boxes, three in ten unlabeled."""
-    generator = torch.Generator().manual_seed(0)
-
-    def random(*shape: int) -> torch.Tensor:
-        return torch.rand(batch, people, *shape, generator=generator)
-
-    sizes = 40 + 160 * random(2)
-    corners = random(2) * (torch.tensor(image_size[::-1]) - sizes)
-    joints = skeleton.num_keypoints
-    labeled = random(joints) > 0.3
-    return Targets(
-        bboxes=torch.cat([corners, corners + sizes], dim=-1),
-        keypoints=corners[:, :, None] + random(joints, 2) * sizes[:, :, None],
-        visibility=2 * labeled.byte(),
-        annotated=torch.ones_like(labeled),
-        area=0.5 * sizes.prod(dim=-1),
-        valid=torch.ones(batch, people, dtype=torch.bool),
-    )
 
 
 def device_of(cfg: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""A worker process that predicts or trains when asked to: ``python -m rtmo.benchmark.worker``; ``workers`` has the protocol."""
+"""A worker process: ``python -m rtmo.benchmark.worker`` predicts or trains when asked to; see ``workers``."""
 
 import json
 import os

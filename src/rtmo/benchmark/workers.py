@@ -18,8 +18,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 OURS = (sys.executable, "-m", "rtmo.benchmark.worker")
-# Threads that wait for work by spinning would take the cores from the worker whose turn it is.
-QUIET = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
+# Threads that wait for work by spinning would take the cores from the worker whose turn it is; and each with a heap of
+# its own, as glibc would have it, a worker that trains in a thread would hold a fifth more memory than a run does.
+QUIET = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0", "MALLOC_ARENA_MAX": "1"}
 
 
 class WorkerError(Exception):

@@ -15,7 +15,7 @@ def checkpoint_stages(stages: Iterable[nn.Module]) -> None:
     Losses, gradients and statistics of norms are those without it. Stages that draw random numbers are not supported.
     """
     for stage in stages:
-        stage.forward = partial(  # type: ignore[method-assign]
+        stage.forward = partial(
             checkpoint,
             stage.forward,
             use_reentrant=False,

@@ -3,6 +3,7 @@
 import math
 
 import torch
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
@@ -24,11 +25,24 @@ class EMA(WeightAveraging):
         self.momentum = momentum
         self.ramp = ramp
 
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Moves the average to the device of the weights: it was made before they got there.
+
+        Its count of updates stays on the host, which would have to wait for the device to read it.
+        """
+        if self._average_model is not None:
+            count = self._average_model.n_averaged.cpu()
+            self._average_model.to(pl_module.device).n_averaged = count
+
     @torch.no_grad()
     def _average(self, averages: list[Tensor], sources: list[Tensor], num_averaged: Tensor | int) -> None:
-        """One update of tensors that share a device and a type; torch counts the earlier updates."""
+        """One update of tensors that share a device and a type; torch counts the earlier updates.
+
+        It hands the count over on the device; in a run, that on the host is read instead.
+        """
         if not averages[0].is_floating_point():
             torch._foreach_copy_(averages, sources)
             return
-        share = (1 - self.momentum) * math.exp(-(1 + float(num_averaged)) / self.ramp) + self.momentum
+        count = num_averaged if self._average_model is None else self._average_model.n_averaged
+        share = (1 - self.momentum) * math.exp(-(1 + float(count)) / self.ramp) + self.momentum
         torch._foreach_lerp_(averages, sources, share)
