@@ -121,7 +121,7 @@ def refuse_foreign_packages(config: Mapping[str, Any], where: str) -> None:
             )
 
 
-def locate(path: str, key: str = "") -> Callable[..., Any]:
+def locate(path: object, key: str = "") -> Callable[..., Any]:
     """The class or function of a dotted path, if the allow-list has it.
 
     Raises:

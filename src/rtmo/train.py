@@ -30,6 +30,7 @@ from rtmo.training.callbacks.run_record import RunRecord
 from rtmo.training.callbacks.wandb_records import RUN_ID, WandbRecords
 from rtmo.training.earlier_run import continue_run, in_folder_of, keep_rows
 from rtmo.training.module import PoseModule
+from rtmo.training.redaction import refuse_secrets
 from rtmo.weights.file import RECORD, read_file
 from rtmo.weights.load import load_pretrained
 
@@ -58,6 +59,7 @@ log = logging.getLogger(__name__)
 def main(cfg: dict[str, Any]) -> float | None:
     """Trains; what is returned is what a sweeper compares."""
     run = HydraConfig.get()
+    refuse_secrets(run.overrides.task)
     in_sweep, asked = run.mode is RunMode.MULTIRUN, dict(cfg)
     if in_sweep and (metrics := continue_run(cfg)) is not None:
         return optimized(cfg["optimized_metric"], metrics)

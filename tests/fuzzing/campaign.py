@@ -25,7 +25,6 @@ import psutil
 
 from fuzzing.mutations import mutated
 from fuzzing.subjects import SUBJECTS, Subject
-
 from rtmo.errors import InputError
 
 SECONDS_A_CASE = 20.0
@@ -102,7 +101,13 @@ def table(cases: Sequence[Case]) -> str:
         counts.setdefault(case.kind, Counter())["finding" if case.is_finding else case.outcome] += 1
     lines = [f"{kind:14}" + "".join(f"{of_kind[end]:10}" for end in ENDS) for kind, of_kind in counts.items()]
     total = [sum(of_kind[end] for of_kind in counts.values()) for end in ENDS]
-    return "\n".join([f"{'kind':14}" + "".join(f"{end:>10}" for end in ENDS), *lines, f"{'all':14}" + "".join(f"{n:10}" for n in total)])
+    return "\n".join(
+        [
+            f"{'kind':14}" + "".join(f"{end:>10}" for end in ENDS),
+            *lines,
+            f"{'all':14}" + "".join(f"{n:10}" for n in total),
+        ]
+    )
 
 
 ENDS = (RESULT, REFUSED, "finding")

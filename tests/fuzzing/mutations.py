@@ -17,7 +17,17 @@ import yaml
 ODD_NUMBERS = (0, -1, 1, 0.5, 2**31, 2**63, 10**9, -(10**30), 1e308, float("nan"), float("inf"))
 ODD_TEXTS = ("", "0", "1", "-1", "nan", "../../x", "/etc/hostname", ".", "\x00", "\ud800", "ß" * 300, "a\nb", "🙂" * 9)
 ODD_VALUES = (None, True, [], {}, [[]], [[[[]]]], [None], {"": None}, *ODD_NUMBERS, *ODD_TEXTS)
-ODD_BYTES = (b"\x00", b"\xff", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\x00\x00\x00\x00", b"\x80", b"[", b'"', b"\n")
+ODD_BYTES = (
+    b"\x00",
+    b"\xff",
+    b"\xff\xff\xff\xff",
+    b"\x7f\xff\xff\xff",
+    b"\x00\x00\x00\x00",
+    b"\x80",
+    b"[",
+    b'"',
+    b"\n",
+)
 ODD_NAMES = ("../out", "/tmp/out", "a/../../out", ".", "..", "", "a" * 300, "a\\..\\..\\out", "a//b", "con", "C:x")
 DEPTH = 100_000  # of brackets: more than any parser's stack
 
@@ -104,7 +114,9 @@ def in_json(content: bytes, rng: random.Random) -> bytes:
 def in_yaml(content: bytes, rng: random.Random) -> bytes:
     """Another document; now and then one that is nested without end or refers to itself."""
     if rng.random() < 0.05:
-        return rng.choice((b"[" * 5000, b"a: &a [*a]", b"a: !!python/object/apply:os.system [ls]", b"? [a]\n: b", b"9" * 5000))
+        return rng.choice(
+            (b"[" * 5000, b"a: &a [*a]", b"a: !!python/object/apply:os.system [ls]", b"? [a]\n: b", b"9" * 5000)
+        )
     return yaml.safe_dump(changed(yaml.safe_load(content), rng)).encode(errors="surrogatepass")
 
 
@@ -168,7 +180,9 @@ def in_tar(content: bytes, rng: random.Random) -> bytes:
             data = b"" if stream is None else stream.read()
             if rng.random() < 0.5:
                 entry.name = rng.choice((*ODD_NAMES, entry.name))
-                entry.type = rng.choice((tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.DIRTYPE))
+                entry.type = rng.choice(
+                    (tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.DIRTYPE)
+                )
                 entry.linkname = rng.choice(ODD_NAMES)
                 data = rng.choice((data, b"", bytes(2**24), in_bytes(data, rng)))
             entry.size = len(data)

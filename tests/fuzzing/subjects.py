@@ -1,9 +1,9 @@
 """What is fuzzed: a folder of valid input for each kind, and how a user's command reads it."""
 
 import functools
-import json
 import gzip
 import hashlib
+import json
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,8 +26,8 @@ from rtmo.config import compose, validate
 from rtmo.data.archive import unpack, unpacked_beside
 from rtmo.data.coco_json import read_coco
 from rtmo.data.coco_pose import AnnotatedImages, CocoPose
-from rtmo.data.converters import posetrack18
 from rtmo.data.coco_results import read_results
+from rtmo.data.converters import posetrack18
 from rtmo.data.doctor.examine import DataSet, examine
 from rtmo.data.doctor.images import open_images, wanted_images
 from rtmo.data.doctor.repair import repaired
@@ -106,7 +106,13 @@ def _coco_content() -> dict:
     content["annotations"][1] |= {"keypoints": [0] * 51, "segmentation": [[5, 5, 30, 5, 30, 40]]}
     size = [small_coco.HEIGHT, small_coco.WIDTH]
     rle = {"size": size, "counts": [100, 50, size[0] * size[1] - 150]}
-    content["annotations"][2] |= {"keypoints": [0] * 51, "segmentation": {"size": size, "counts": "U>S1m0000000000000000000000000RO]O?c0A]O?c0A]O?c0A]O?c0A]O?c0A]O?c0A]O?c0A]O?c0A]O?c0A]O?c0A]O?c0A]O?c0A]O?c0?0000000000000000000000000000000000000000000000000000kW2"}}
+    content["annotations"][2] |= {
+        "keypoints": [0] * 51,
+        "segmentation": {
+            "size": size,
+            "counts": "U>S1m0000000000000000000000000RO]O?c0A]O?c0A]O?c0A]O?c0A]O?c0A]O?c0A]O?c0A]O?c0A]O?c0A]O?c0A]O?c0A]O?c0A]O?c0?0000000000000000000000000000000000000000000000000000kW2",
+        },
+    }
     content["annotations"][3] |= {"keypoints": [0] * 51, "segmentation": rle, "iscrowd": 1}
     return content
 
@@ -340,7 +346,9 @@ def _raw_subject(form: str, skeleton: str, content: object, file: str = "raw.jso
 
 
 SUBJECTS: dict[str, Subject] = {
-    "coco": Subject(lambda folder: small_coco.write(folder, _coco_content()), lambda folder: _use(_coco(folder)), "*.json"),
+    "coco": Subject(
+        lambda folder: small_coco.write(folder, _coco_content()), lambda folder: _use(_coco(folder)), "*.json"
+    ),
     "doctor": Subject(lambda folder: small_coco.write(folder, _coco_content()), _examine, "*.json"),
     "results": Subject(_write_results, _read_results, "*.json"),
     **{

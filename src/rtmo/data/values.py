@@ -4,7 +4,6 @@ import math
 import os
 from typing import Any
 
-
 # Of an image that is read. Pillow, which opens all of them first, refuses more: twice its own MAX_IMAGE_PIXELS.
 MAX_PIXELS = 178_956_970
 FARTHEST = 100_000  # px from the corner of an image; what says to be farther is no place in it

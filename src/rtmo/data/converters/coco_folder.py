@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rtmo.data.coco_json import MissingDataError, read_json, read_coco
+from rtmo.data.coco_json import MissingDataError, read_coco, read_json
 from rtmo.data.converters.image_index import ImageIndex, visible_files
 from rtmo.data.converters.people import Point, box_with_margin
 from rtmo.data.values import are_numbers, whole_number
