@@ -170,8 +170,10 @@ def test_no_shard_set(tmp_path):
     ("content", "message"),
     [
         ("{", "not valid JSON"),
-        ('{"format": 1, "sources": {"../one": {}}}', "no manifest"),
+        ("[]", "of format None"),
         ('{"format": 2, "sources": {}}', "of format 2"),
+        ('{"format": 1, "sources": {"../one": {}}}', "no manifest"),
+        ('{"format": 1, "sources": {"one": {"shards": ["a"]}}}', "no manifest"),
     ],
 )
 def test_a_manifest_that_cannot_be_read(copied, content, message):
@@ -240,10 +242,8 @@ def npz(**arrays):
     return file.getvalue()
 
 
-def places(*, last):
-    table = np.zeros((12, 4), dtype=np.int64)
-    table[:, -2:] = last
-    return table
+def places(*, shard=0, size=2):
+    return np.tile(np.array([shard, 0, size, 0]), (12, 1))
 
 
 @pytest.mark.parametrize(
@@ -253,12 +253,9 @@ def places(*, last):
         (npz(image_ids=np.arange(3)), "no index of images"),
         (npz(image_ids=np.arange(3), places=np.zeros((3, 2), int)), "no index of images"),
         (npz(image_ids=np.array([{}], dtype=object), places=np.zeros((1, 4), int)), "no index of images"),
-        (npz(image_ids=np.arange(100, 112), places=places(last=-1)), "no index of images"),
-        (npz(image_ids=np.arange(100, 112), places=places(last=2**62)), "an image beyond the end of its shard"),
-        (
-            npz(image_ids=np.arange(100, 112), places=places(last=2) + [[99, 0, 0, 0]]),
-            "an image beyond the end of its shard",
-        ),
+        (npz(image_ids=np.arange(100, 112), places=places(size=-1)), "no index of images"),
+        (npz(image_ids=np.arange(100, 112), places=places(size=2**62)), "an image beyond the end of its shard"),
+        (npz(image_ids=np.arange(100, 112), places=places(shard=99)), "an image beyond the end of its shard"),
     ],
 )
 def test_an_index_is_not_trusted(copied, data, message):

@@ -99,18 +99,10 @@ def table(cases: Sequence[Case]) -> str:
     counts: dict[str, Counter[str]] = {}
     for case in cases:
         counts.setdefault(case.kind, Counter())["finding" if case.is_finding else case.outcome] += 1
-    lines = [f"{kind:14}" + "".join(f"{of_kind[end]:10}" for end in ENDS) for kind, of_kind in counts.items()]
-    total = [sum(of_kind[end] for of_kind in counts.values()) for end in ENDS]
-    return "\n".join(
-        [
-            f"{'kind':14}" + "".join(f"{end:>10}" for end in ENDS),
-            *lines,
-            f"{'all':14}" + "".join(f"{n:10}" for n in total),
-        ]
-    )
-
-
-ENDS = (RESULT, REFUSED, "finding")
+    counts["all"] = sum(counts.values(), Counter())
+    ends = (RESULT, REFUSED, "finding")
+    rows = [("kind", *ends), *((kind, *(of_kind[end] for end in ends)) for kind, of_kind in counts.items())]
+    return "\n".join("{:14}{:>10}{:>10}{:>10}".format(*row) for row in rows)
 
 
 class Reader:

@@ -80,14 +80,9 @@ class ShardStore:
                 problem = "missing" if found is None else f"of {found} bytes instead of {expected}"
                 raise InputError(f"{path}: {problem}; copy it again, or pack again with python -m rtmo.data shard")
 
-    def contains(
-        self,
-        source: str,
-        shard: Int64[np.ndarray, " N"],
-        offset: Int64[np.ndarray, " N"],
-        size: Int64[np.ndarray, " N"],
-    ) -> bool:
-        """Whether some parts, in bytes, lie in the shards of a source."""
+    def contains(self, source: str, parts: Int64[np.ndarray, "N 3"]) -> bool:
+        """Whether parts, each a shard's number, offset and size in bytes, lie in the shards of a source."""
+        shard, offset, size = parts.T
         sizes = np.array(self.sources[source]["shards"])
         return bool((shard < len(sizes)).all() and (offset <= sizes[shard] - size).all())
 
@@ -185,7 +180,7 @@ def _sources(manifest: bytes, where: str) -> dict[str, dict[str, Any]]:
 def _is_entry(entry: Any) -> bool:
     if not isinstance(entry, dict) or not isinstance(entry.get("sha256"), dict) or "displayed" not in entry:
         return False
-    sizes = entry.get("shards")
+    sizes: Any = entry.get("shards")
     fits = is_list_of(int, sizes) and all(0 <= size < 2**63 for size in sizes)
     return fits and entry["sha256"].keys() >= {ANNOTATIONS, INDEX}
 

@@ -11,7 +11,7 @@ _NAMES = r"\w*(?:api_?key|access_?key|token|password|passwd|secret|credential|si
 _KEY = re.compile(_NAMES, re.IGNORECASE)
 # of an address: user:password before the host, or a key among the parameters, as signed addresses have it
 _IN_TEXT = re.compile(
-    rf"(?P<before>\w://|[?&](?:[\w-]*-)?(?:{_NAMES}|sig)=)(?P<secret>[^/?#\s@]+(?=@)|(?<==)[^&#\s]+)", re.I
+    rf"(?P<before>\w://|[?&](?:[\w-]*-)?(?:{_NAMES}|sig)=)([^/?#\s@]+(?=@)|(?<==)[^&#\s]+)", re.IGNORECASE
 )
 
 
