@@ -78,7 +78,7 @@ def test_a_finding_can_be_read_again_and_made_again(tmp_path):
 
 def test_what_should_be_valid_and_is_not_stops_the_campaign(tmp_path):
     broken = Subject(lambda folder: (folder / "a.json").write_bytes(b"{}"), raise_another, "*")
-    with pytest.raises(ValueError, match="kind: what should be valid is not: .*KeyError"):
+    with pytest.raises(ValueError, match=r"(?s)kind: what should be valid is not: .*KeyError"):
         run(1, seed=0, findings=tmp_path, subjects={"kind": broken})
 
 

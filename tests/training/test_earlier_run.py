@@ -139,3 +139,10 @@ def test_a_checkpoint_of_another_run_is_known_by_its_folder(tmp_path):
     assert not in_folder_of(cfg)
     assert in_folder_of({**cfg, "ckpt_path": str(tmp_path / "sweep" / "1" / "checkpoints" / "last.ckpt")})
     assert not in_folder_of({**cfg, "ckpt_path": str(tmp_path / "sweep" / "0" / "checkpoints" / "last.ckpt")})
+
+
+def test_a_run_whose_config_had_a_secret_goes_on(tmp_path):
+    shards = {"data": {"num_workers": 2, "shards": "https://me:s3cr3t@example.org/set"}}
+    starred = {"data": {"num_workers": 2, "shards": "https://***@example.org/set"}}
+    leave_run(tmp_path / "run", finished=False, **starred)
+    assert continue_run(config(tmp_path / "run", **shards)) is None

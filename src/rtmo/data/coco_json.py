@@ -177,7 +177,7 @@ def check_content(file: Path, content: Mapping[str, Any]) -> None:
             )
 
 
-def _check_entries(file: Path, entries: Sequence[Mapping[str, Any]], kind: str, needed: Sequence[str]) -> None:
+def _check_entries(file: Path, entries: Sequence[Any], kind: str, needed: Sequence[str]) -> None:
     seen = set()
     for position, entry in enumerate(entries):
         if not isinstance(entry, dict):
