@@ -8,7 +8,7 @@ from rtmo.data.transforms import Draw, Transform
 from rtmo.errors import InputError
 from rtmo.phases import Phases
 from rtmo.skeletons import COCO17, CROWDPOSE14
-from rtmo.targets import build, check_targets
+from rtmo.targets import build, check_targets, refuse_foreign_packages
 from rtmo.types import Sample
 
 SIMOTA = {"_target_": "rtmo.assigners.simota.SimOTA"}
@@ -72,6 +72,15 @@ def test_the_number_of_keypoints_is_never_written_twice():
         "lightning.LightningModule.load_from_checkpoint",
         "rtmo.data.coco_json.read_coco",  # ours, but a function
         "rtmo.config.os.system",
+        "rtmo.benchmark.workers.Worker",  # ours and a class, which starts the program that it is given
+        "rtmo.download.DownloadError",
+        "rtmo.train.WandbLogger",  # another's, by way of ours
+        "rtmo.models.rtmo.RTMO.training_only",
+        "rtmo.figures.__main__.main",
+        "unittest.__main__.main",  # whose import runs tests of the current folder
+        "torch.nn.Module.__class__",
+        "torch.utils.data.DataLoader",
+        "ｔorch.nn.Linear",  # noqa: RUF001 (a letter of another alphabet)
     ],
 )
 def test_targets_outside_the_allow_list_are_refused(target):
@@ -122,3 +131,44 @@ def test_a_value_that_a_constructor_refuses_is_the_users_error():
 def test_a_mistake_of_a_constructor_is_not_the_users_error():
     with pytest.raises(RuntimeError, match="a mistake of the class"):
         build({**IDENTITY, "fails_with": "RuntimeError"})
+
+
+@pytest.mark.parametrize("target", [None, 3, ["torch.nn.Linear"], {"a": 1}])
+def test_a_target_that_is_no_text_is_refused(target):
+    for refuse in (build, check_targets):
+        with pytest.raises(InputError, match=r"data\._target_"):
+            refuse({"_target_": target}, "data")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"metric": {"_target_": "torchmetrics.image.fid.FrechetInceptionDistance"}},  # loads a pickle that it is given
+        {"criterion": {"assigner": {"_target_": "torch.distributed.nn.RemoteModule"}}},
+        {"data": {"val": {"sources": [{"_target_": "lightning.pytorch.loggers.mlflow.MLFlowLogger"}]}}},
+        {"data": {"val": {"_target_": "torch.utils.data.TensorDataset"}}},  # imported already, of a library
+        {"callbacks": {"x": {"_target_": "this.x"}}},  # would be imported
+        {"model": {"_target_": ".x"}},
+    ],
+)
+def test_what_a_file_may_not_have_built(config, monkeypatch):
+    for trusted in ("", ",", "other"):
+        monkeypatch.setenv("RTMO_TRUSTED_PACKAGES", trusted)
+        with pytest.raises(InputError, match=r"^last\.ckpt: \w.* and a file does not decide"):
+            refuse_foreign_packages(config, "last.ckpt")
+    monkeypatch.setenv("RTMO_TRUSTED_PACKAGES", "this,torchmetrics,torch,lightning,")
+    if "model" not in config:
+        refuse_foreign_packages(config, "last.ckpt")
+
+
+def test_what_a_file_of_a_run_names_is_no_fault():
+    refuse_foreign_packages(
+        {
+            "model": {"_target_": "rtmo.models.rtmo.RTMO"},
+            "optimizer": {"_target_": "torch.optim.AdamW"},
+            "criterion": IDENTITY,  # imported already
+            "callbacks": {"x": {"_target_": "lightning.pytorch.callbacks.ModelCheckpoint"}},
+            "augment": {"blur": {"_target_": "albumentations.GaussianBlur"}},
+        },
+        "last.ckpt",
+    )

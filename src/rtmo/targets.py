@@ -42,8 +42,8 @@ ALLOWED_BASES = frozenset(
     }
 )
 ALLOWED_FUNCTIONS = frozenset({"rtmo.skeletons.keypoint_set"})
-# The packages above have classes that fetch, load or start what their arguments say. Of a config out of a file, commands
-# build these sections, and in them only what is of these packages.
+# Libraries have classes that fetch, load or start what their arguments say. Of a config out of a file commands build
+# these sections, and in them only what is of these packages.
 BUILT_FROM_FILES = frozenset({"model", "data", "criterion", "module", "optimizer", "schedule", "metric"})
 FROM_FILES = ("rtmo.", "torch.optim.")
 LIBRARIES = frozenset(base.partition(".")[0] for base in ALLOWED_BASES)
@@ -121,7 +121,7 @@ def refuse_foreign_packages(config: Mapping[str, Any], where: str) -> None:
             )
 
 
-def locate(path: str, key: str = "") -> Callable[..., Any]:
+def locate(path: object, key: str = "") -> Callable[..., Any]:
     """The class or function of a dotted path, if the allow-list has it.
 
     Raises:

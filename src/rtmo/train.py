@@ -38,6 +38,7 @@ from rtmo.training.distributed import check_strategy, check_trainer
 from rtmo.training.earlier_run import continue_run, in_folder_of, keep_rows, last_checkpoint
 from rtmo.training.module import PoseModule
 from rtmo.training.ranks import RankLauncher
+from rtmo.training.redaction import refuse_secrets
 from rtmo.training.resume_command import resume_command
 from rtmo.training.wandb_logger import RunWandbLogger
 from rtmo.weights.file import RECORD, read_file
@@ -73,6 +74,7 @@ log = logging.getLogger(__name__)
 def main(cfg: dict[str, Any]) -> float | None:
     """Trains; what is returned is what a sweeper compares."""
     run = HydraConfig.get()
+    refuse_secrets(run.overrides.task)
     in_sweep = run.mode is RunMode.MULTIRUN
     if cfg["ckpt_path"] == "last":
         if in_sweep:

@@ -7,7 +7,7 @@ from collections import namedtuple
 import pytest
 
 from rtmo.data import archive as module
-from rtmo.data.archive import check_room, unpack
+from rtmo.data.archive import check_room, unpack, unpacked_beside
 from rtmo.errors import InputError
 
 FILES = {"images/a.jpg": b"a" * 3000, "images/sub/b.jpg": bytes(range(256)) * 40, "readme.txt": b"read me"}
@@ -163,3 +163,44 @@ def test_a_disk_that_is_too_small_is_named_before_anything_is_written(tmp_path, 
     check_room(folder, 5000, "")
     with pytest.raises(InputError, match=r"2\.5 GB are needed to download, and 0\.0 GB are free; make room"):
         check_room(folder, 2_500_000_000, "to download")
+
+
+@pytest.mark.parametrize("name", [".", "..", "images/.."])
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_member_is_not_the_folder_itself(kind, name, tmp_path, folder):
+    path = tmp_path / kind
+    WRITERS[kind](path, {name: b"evil"})
+    with pytest.raises(InputError, match="would be written outside"):
+        unpack(path, folder)
+    assert not (folder.parent / f"{folder.name}.part").exists()
+
+
+def test_a_member_without_a_name_is_left_out(tmp_path, folder):
+    path = tmp_path / "set.zip"
+    unnamed = zipfile.ZipInfo("x")
+    unnamed.filename = ""
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("a.txt", b"a")
+        file.writestr(unnamed, b"b")
+    assert unpack(path, folder) == 1
+    assert content(folder) == {"a.txt": b"a"}
+    assert unpacked_beside(path) == tmp_path / "set"
+
+
+@pytest.mark.parametrize("kind", ["set.zip", "set.tar.gz"])
+def test_content_that_grows_without_end_is_refused(kind, tmp_path, folder, monkeypatch):
+    monkeypatch.setattr(module, "_FREE", 1000)
+    path = tmp_path / kind
+    WRITERS[kind](path, {"bomb": bytes(2**20)})
+    with pytest.raises(InputError, match=r"bomb makes its content more than 100 times as large as it is"):
+        unpack(path, folder)
+    assert content(folder) == {}
+
+
+def test_the_number_of_members_is_bounded_too(tmp_path, folder, monkeypatch):
+    monkeypatch.setattr(module, "_FREE", 1000)
+    monkeypatch.setattr(module, "MOST_GROWTH", 10)
+    path = tmp_path / "set.tar.gz"
+    WRITERS[path.name](path, {f"{number:04}": b"" for number in range(2000)})
+    with pytest.raises(InputError, match="more than 10 times as large"):
+        unpack(path, folder)

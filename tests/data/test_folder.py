@@ -462,7 +462,7 @@ ODD_COCO = {  # what replaces something of the third annotation, image or catego
     "list as area": ("annotations", {"area": []}, r"annotation 2: area must be numbers, got \[\]"),
     "iscrowd": ("annotations", {"iscrowd": "0"}, "annotation 2: iscrowd must be 0 or 1, got '0'"),
     "doubled id": ("images", {"id": 10}, "two image entries have id 10"),
-    "no name": ("images", {"file_name": None}, "image 12: file_name must be text, got None"),
+    "no name": ("images", {"file_name": None}, "image 12: file_name must be text, the name of a file, got None"),
     "text as width": ("images", {"width": "128"}, "image 12: width must be a whole number of px, got '128'"),
     "negative height": ("images", {"height": -1}, "image 12: height must be a whole number of px, got -1"),
     "list as id": ("images", {"id": [1]}, r"image number \d: id \[1\] must be an integer"),
@@ -540,3 +540,18 @@ def test_photographs_of_coco(shared_dir):
         assert one.image_id == other.image_id
         np.testing.assert_array_equal(one.image, other.image)
         np.testing.assert_array_equal(one.keypoints, other.keypoints)
+
+
+def test_names_that_no_file_can_have(tmp_path):
+    """The system refuses them, which is another error than that there is no such file."""
+    long = "a" * 300 + ".png"
+    write_labelme(tmp_path / "labelme")
+    file = tmp_path / "labelme" / "picture_01.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "imagePath": long}))
+    with pytest.raises(InputError, match=f"picture_01.json: there is no image {long}"):
+        read_data(tmp_path / "labelme", None, 0.5)
+    write_yolo_pose(tmp_path / "yolo", path="a" * 300)
+    read_data(tmp_path / "yolo", None, 0.5)  # images are beside data.yaml
+    write_yolo_pose(tmp_path / "nowhere", train="b" * 300, val=None)
+    with pytest.raises(InputError, match=r"data\.yaml: train: there is no"):
+        read_data(tmp_path / "nowhere", None, 0.5)

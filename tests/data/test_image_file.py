@@ -1,9 +1,15 @@
+import struct
+import zlib
+
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from rtmo.data.image_file import ImageFile, check_complete, read_image, read_size
+from rtmo.data.values import MAX_PIXELS
 from rtmo.errors import InputError
+from rtmo.inference.images import read_any
 
 EXIF_TURNED = bytes.fromhex("ffe10022457869660000") + bytes.fromhex(
     "4d4d002a00000008000101120003000000010006000000000000"  # orientation 6: turn by 90 degrees to display
@@ -123,3 +129,31 @@ def test_grey_deep_and_transparent_images_become_bgr(tmp_path, depth, channels):
     cv2.imwrite(str(file), np.full((3, 5, channels), 200 * (np.iinfo(depth).max // 255), dtype=depth))
     assert read_image(file).dtype == np.uint8
     np.testing.assert_array_equal(read_image(file), np.full((3, 5, 3), 200))
+
+
+def claiming(file, width, height):
+    """A PNG whose header says it is as large, and that holds next to nothing."""
+    header = struct.pack(">4sIIBBBBB", b"IHDR", width, height, 8, 2, 0, 0, 0)
+    checksum = struct.pack(">I", zlib.crc32(header))
+    file.write_bytes(b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + checksum + b"\0\0\0\0IDAT\x35\xaf\x06\x1e")
+    return file
+
+
+def test_an_image_of_too_many_pixels_is_refused_by_its_header(tmp_path, monkeypatch):
+    file = claiming(tmp_path / "bomb.png", 65500, 65500)
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("room was made for it"))
+    for look in (read_image, read_size, read_any):
+        with pytest.raises(
+            InputError, match=r"bomb\.png: too large \(.* exceeds limit of 178956970 pixels.*reduce the image"
+        ):
+            look(file)
+
+
+def test_the_limit_is_the_one_that_annotations_are_checked_by():
+    assert MAX_PIXELS == 2 * Image.MAX_IMAGE_PIXELS
+
+
+def test_formats_that_run_programs_are_no_images(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n")
+    with pytest.raises(InputError, match=r"a\.png: not an image"):
+        read_size(tmp_path / "a.png")

@@ -58,3 +58,33 @@ def test_an_rle_of_another_size_is_an_error():
 def test_what_is_no_region_is_an_error(region):
     with pytest.raises(InputError, match=r"neither polygons nor an RLE .* python -m rtmo\.data check says which"):
         rasterize([region], 15, 12)
+
+
+FAR = [[1.0, 1.0, 1e9, 1.0, 9.0, 9.0]]
+
+
+@pytest.mark.parametrize(
+    "region",
+    [
+        FAR,
+        [[1.0, 1.0, float("nan"), 1.0, 9.0, 9.0]],
+        box_polygon([0, 0, 1e9, 5]),
+        {"size": [12, 15], "counts": [0] * 1000},
+        {"size": [12, 15], "counts": [200, 200]},
+        {"size": [12, 15], "counts": [-180, 360]},
+        {"size": [12, 15], "counts": 180},
+        {"size": [12, 15], "counts": "oooo"},  # goes on after its end
+        {"size": [12, 15], "counts": "o" * 1000},
+        {"size": [12, 15], "counts": "1 2"},
+        {"size": [12, 15], "counts": ""},
+    ],
+)
+def test_what_pycocotools_would_write_beyond_its_memory_for_is_an_error(region):
+    with pytest.raises(InputError, match="neither polygons nor an RLE"):
+        rasterize([SQUARE, region], 12, 15)
+
+
+def test_long_compressed_codes_are_those_of_pycocotools():
+    mask = np.random.default_rng(0).random((83, 97)) < 0.2
+    mask[:, 20:60] = True  # runs of thousands, and changes of both signs
+    np.testing.assert_array_equal(rasterize([compressed(mask)], 83, 97), mask)

@@ -1,6 +1,10 @@
 """Training from shards shows what training from files shows, whatever is between them and us."""
 
+import gzip
+import hashlib
+import io
 import itertools
+import json
 import pickle
 import shutil
 
@@ -166,8 +170,10 @@ def test_no_shard_set(tmp_path):
     ("content", "message"),
     [
         ("{", "not valid JSON"),
-        ('{"format": 1, "sources": {"../one": {}}}', "no manifest"),
+        ("[]", "of format None"),
         ('{"format": 2, "sources": {}}', "of format 2"),
+        ('{"format": 1, "sources": {"../one": {}}}', "no manifest"),
+        ('{"format": 1, "sources": {"one": {"shards": ["a"]}}}', "no manifest"),
     ],
 )
 def test_a_manifest_that_cannot_be_read(copied, content, message):
@@ -220,3 +226,55 @@ def test_a_shard_that_arrives_cut(copied, store, tmp_path):
     put(store, copied)
     with pytest.raises(InputError, match=r"set/one/000000\.tar: \d+ bytes arrived instead of \d+"):
         from_shards(f"{store.url}/set", "one", tmp_path / "cache").load(0)
+
+
+def with_file(folder, source, name, data):
+    """Puts a file in place of one of a shard set, and its checksum into the manifest, as an attacker would."""
+    (folder / source / name).write_bytes(data)
+    manifest = json.loads((folder / "shards.json").read_text())
+    manifest["sources"][source]["sha256"][name] = hashlib.sha256(data).hexdigest()
+    (folder / "shards.json").write_text(json.dumps(manifest))
+
+
+def npz(**arrays):
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+def places(*, shard=0, size=2):
+    return np.tile(np.array([shard, 0, size, 0]), (12, 1))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "no index of images"),
+        (npz(image_ids=np.arange(3)), "no index of images"),
+        (npz(image_ids=np.arange(3), places=np.zeros((3, 2), int)), "no index of images"),
+        (npz(image_ids=np.array([{}], dtype=object), places=np.zeros((1, 4), int)), "no index of images"),
+        (npz(image_ids=np.arange(100, 112), places=places(size=-1)), "no index of images"),
+        (npz(image_ids=np.arange(100, 112), places=places(size=2**62)), "an image beyond the end of its shard"),
+        (npz(image_ids=np.arange(100, 112), places=places(shard=99)), "an image beyond the end of its shard"),
+    ],
+)
+def test_an_index_is_not_trusted(copied, data, message):
+    with_file(copied, "one", "index.npz", data)
+    with pytest.raises(InputError, match=rf"index\.npz: {message}"):
+        from_shards(copied, "one")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"{}", "damaged"),
+        (gzip.compress(b"{}")[:-4], "damaged"),
+        (gzip.compress(b"{"), "not valid JSON"),
+        (gzip.compress(b"[]"), "no list 'images'"),
+        (gzip.compress(bytes(10**6)), "more than 100 times as large unpacked"),
+    ],
+)
+def test_annotations_are_not_trusted(copied, data, message):
+    with_file(copied, "one", "annotations.json.gz", data)
+    with pytest.raises(InputError, match=rf"annotations\.json\.gz: {message}"):
+        from_shards(copied, "one")

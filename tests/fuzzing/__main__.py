@@ -21,7 +21,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     if options["replay"]:
         folder = Path(options["replay"]).resolve()
-        outcome = outcome_of(SUBJECTS[folder.name.split("-")[0]], folder)
+        outcome = outcome_of(SUBJECTS[folder.name.split("-")[0]], folder, limited=False)
         print(outcome)
         raise SystemExit(outcome not in ("result", "refused"))
     kinds = options["kinds"].split(",") if options["kinds"] else list(SUBJECTS)

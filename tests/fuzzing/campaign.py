@@ -15,7 +15,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import count
 from multiprocessing.connection import Connection
@@ -99,18 +99,10 @@ def table(cases: Sequence[Case]) -> str:
     counts: dict[str, Counter[str]] = {}
     for case in cases:
         counts.setdefault(case.kind, Counter())["finding" if case.is_finding else case.outcome] += 1
-    lines = [f"{kind:14}" + "".join(f"{of_kind[end]:10}" for end in ENDS) for kind, of_kind in counts.items()]
-    total = [sum(of_kind[end] for of_kind in counts.values()) for end in ENDS]
-    return "\n".join(
-        [
-            f"{'kind':14}" + "".join(f"{end:>10}" for end in ENDS),
-            *lines,
-            f"{'all':14}" + "".join(f"{n:10}" for n in total),
-        ]
-    )
-
-
-ENDS = (RESULT, REFUSED, "finding")
+    counts["all"] = sum(counts.values(), Counter())
+    ends = (RESULT, REFUSED, "finding")
+    rows = [("kind", *ends), *((kind, *(of_kind[end] for end in ends)) for kind, of_kind in counts.items())]
+    return "\n".join("{:14}{:>10}{:>10}{:>10}".format(*row) for row in rows)
 
 
 class Reader:
@@ -166,11 +158,9 @@ def _read_cases(pipe: Connection, valid: Path, inputs: Path, subjects: Mapping[s
             (valid / kind).mkdir(parents=True)
             subject.write(valid / kind)
         folder = _copied(valid / kind, inputs / kind)
-        if number is None:
-            subject.read(folder)  # without a limit, as it imports what it needs
-        else:
+        if number is not None:
             mutate(folder, subject, random.Random(f"{seed} {kind} {number}"))
-        pipe.send(outcome_of(subject, folder))
+        pipe.send(outcome_of(subject, folder, limited=number is not None))  # the valid one imports what it needs
 
 
 def mutate(folder: Path, subject: Subject, rng: random.Random) -> None:
@@ -179,10 +169,10 @@ def mutate(folder: Path, subject: Subject, rng: random.Random) -> None:
     file.write_bytes(mutated(file.read_bytes(), file.suffix, rng))
 
 
-def outcome_of(subject: Subject, folder: Path) -> str:
+def outcome_of(subject: Subject, folder: Path, limited: bool = True) -> str:
     """What becomes of a copy of an input in this process; readers may write beside what they read."""
     try:
-        with tempfile.TemporaryDirectory() as place, _little_memory():
+        with tempfile.TemporaryDirectory() as place, _little_memory() if limited else nullcontext():
             subject.read(_copied(folder, Path(place) / folder.name))
     except InputError as error:
         message = str(error)

@@ -169,3 +169,10 @@ def test_a_validation_that_is_done_again_is_logged_once(tmp_path):
     (tmp_path / "metrics.csv").write_text("step,train/loss,val/AP\n0,3.0,\n0,,0.1\n1,2.0,\n1,,0.2\n2,1.0,\n")
     keep_rows(CSVLogger(tmp_path, name="", version=""), 2, count=3)
     assert (tmp_path / "metrics.csv").read_text().split() == ["step,train/loss,val/AP", "0,3.0,", "0,,0.1", "1,2.0,"]
+
+
+def test_a_run_whose_config_had_a_secret_goes_on(tmp_path):
+    shards = {"data": {"num_workers": 2, "shards": "https://me:s3cr3t@example.org/set"}}
+    starred = {"data": {"num_workers": 2, "shards": "https://***@example.org/set"}}
+    leave_run(tmp_path / "run", finished=False, **starred)
+    assert continue_run(config(tmp_path / "run", **shards)) is None

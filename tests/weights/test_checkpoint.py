@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from networks import reference_state, save_reference, small_rtmo
+from networks import SMALL, reference_state, save_reference, small_rtmo
 from torch import Tensor
 
 from rtmo.errors import InputError
@@ -192,3 +192,42 @@ def test_what_is_no_file_gets_a_suggestion(tmp_path, monkeypatch):
         find("rtmo_s_cocoo", "pretrained")
     Path("rtmo_s_coco").write_text("")  # a file of that name is the file
     assert find("rtmo_s_coco") == Path("rtmo_s_coco")
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "message"),
+    [
+        ("dcc.x_fc.weight", torch.zeros(1).expand(2**40), r"says \(1099511627776,\) and holds fewer numbers"),
+        ("dcc.x_fc.weight", torch.zeros(3, 3).to_sparse(), "torch.sparse_coo"),
+        ("dcc.x_fc.weight", torch.zeros(3, dtype=torch.complex64), "torch.complex64"),
+    ],
+)
+def test_tensors_that_are_not_what_they_seem_are_refused(tmp_path, model, name, tensor, message):
+    torch.save({"state_dict": {**model.state_dict(), name: tensor}}, tmp_path / "weights.pth")
+    with pytest.raises(InputError, match=rf"weights\.pth: dcc\.x_fc\.weight .*{message}"):
+        read_checkpoint(tmp_path / "weights.pth")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("widen_factor", 1e6),
+        ("deepen_factor", 1e9),
+        ("hidden_dim", 10**7),
+        ("ffn_dim", -(10**9)),
+        ("num_bins", (10**9, 64)),
+        ("widen_factor", float("nan")),
+    ],
+)
+def test_a_config_does_not_ask_for_more_network_than_there_are_weights(tmp_path, model, field, value):
+    described = {"_target_": "rtmo.models.rtmo.RTMO", **SMALL, field: value}
+    torch.save({"state_dict": model.state_dict(), "rtmo": {"model": described}}, tmp_path / "weights.pth")
+    with pytest.raises(InputError, match=rf"weights\.pth: its config says {field}="):
+        read_checkpoint(tmp_path / "weights.pth")
+
+
+def test_a_config_that_fits_no_network(tmp_path, model):
+    described = {"_target_": "rtmo.models.rtmo.RTMO", **SMALL, "strides": "ab"}
+    torch.save({"state_dict": model.state_dict(), "rtmo": {"model": described}}, tmp_path / "weights.pth")
+    with pytest.raises(InputError, match=r"weights\.pth: its config describes no network"):
+        read_checkpoint(tmp_path / "weights.pth").build_model()

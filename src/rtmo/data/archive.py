@@ -70,7 +70,7 @@ def unpack(archive: Path, folder: Path, members: str = "*", flat: bool = False) 
     except InputError:
         raise
     except _DAMAGED as error:
-        raise InputError(f"{archive}: damaged ({error}); delete it and get it again") from error
+        raise InputError(f"{archive}: damaged ({str(error)[:200]}); delete it and get it again") from error
     except OSError as error:
         fix = "make room there, or permit writing"
         raise InputError(f"{archive}: cannot be unpacked to {folder} ({error}); {fix}") from error
@@ -97,7 +97,7 @@ def unpacked_beside(archive: Path) -> Path:
             listed = [entry for entry in content.infolist() if entry.filename]
             other = [entry.filename for entry in listed if not _is_same(entry, folder / entry.filename)]
     except _DAMAGED as error:
-        raise InputError(f"{archive}: damaged ({error}); delete it and get it again") from error
+        raise InputError(f"{archive}: damaged ({str(error)[:200]}); delete it and get it again") from error
     if other:
         raise InputError(
             f"{folder}: {other[0]} is not that of {archive.name}; remove the folder, and it is unpacked again, or give "

@@ -177,7 +177,7 @@ def check_content(file: Path, content: Mapping[str, Any]) -> None:
             )
 
 
-def _check_entries(file: Path, entries: Sequence[Mapping[str, Any]], kind: str, needed: Sequence[str]) -> None:
+def _check_entries(file: Path, entries: Sequence[Any], kind: str, needed: Sequence[str]) -> None:
     seen = set()
     for position, entry in enumerate(entries):
         if not isinstance(entry, dict):
@@ -191,7 +191,7 @@ def _check_entries(file: Path, entries: Sequence[Mapping[str, Any]], kind: str, 
             _check_image(file, entry)
         if kind == "category" and not is_list_of(str, entry.get("keypoints") or []):
             raise InputError(f"{file}: category {entry['id']}: keypoints must be a list of names; correct it")
-        if entry["id"] in seen:
+        if kind != "category" and entry["id"] in seen:  # whose last counts
             raise InputError(f"{file}: two {kind} entries have id {entry['id']}; ids must differ")
         seen.add(entry["id"])
 
@@ -200,7 +200,7 @@ def _check_image(file: Path, entry: Mapping[str, Any]) -> None:
     where = f"{file}: image {entry['id']}"
     name = entry["file_name"]
     if not (isinstance(name, str) and name and is_file_name(name)):
-        raise InputError(f"{where}: file_name must be text that may be a file's name, got {name!r}")
+        raise InputError(f"{where}: file_name must be text, the name of a file, got {name!r}")
     for side in ("height", "width"):
         if not (entry.get(side) is None or (isinstance(entry[side], int) and entry[side] >= 0)):
             raise InputError(f"{where}: {side} must be a whole number of px, got {entry[side]!r}")

@@ -121,8 +121,8 @@ def read_image(file: StoredFile, displayed: bool = False, reduction: int = 1) ->
 
     Raises:
         FileNotFoundError: If there is no such file.
-        InputError: If it is cut short, no image or has more than ``MAX_PIXELS``. Decoders may return such an image with grey where data is missing,
-            so the end of a JPEG is looked for explicitly.
+        InputError: If it is cut short, no image or has more than ``MAX_PIXELS``. Decoders may return an image that is
+            cut short with grey where data is missing, so the end of a JPEG is looked for explicitly.
     """
     data = file.read_bytes()
     if _is_truncated_jpeg(data):

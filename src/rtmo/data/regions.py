@@ -59,7 +59,7 @@ def _from_rle(rle: Mapping[str, Any], height: int, width: int) -> Bool[np.ndarra
 
 
 def _run_lengths(text: str) -> list[int]:
-    """The numbers of a compressed RLE: 5 bits a letter, the sixth goes on; from the fourth on, changes to the last but one.
+    """The numbers of a compressed RLE: five bits a letter, and a sixth if more follow; all but three are differences.
 
     Reference: rleFrString of https://github.com/cocodataset/cocoapi, common/maskApi.c.
     """

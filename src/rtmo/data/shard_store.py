@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from filelock import FileLock
 from fsspec.core import url_to_fs
+from jaxtyping import Int64
 
 from rtmo.data.values import is_list_of
 from rtmo.documents import parse_json
@@ -77,6 +79,12 @@ class ShardStore:
             if found != expected:
                 problem = "missing" if found is None else f"of {found} bytes instead of {expected}"
                 raise InputError(f"{path}: {problem}; copy it again, or pack again with python -m rtmo.data shard")
+
+    def contains(self, source: str, parts: Int64[np.ndarray, "N 3"]) -> bool:
+        """Whether parts, each a shard's number, offset and size in bytes, lie in the shards of a source."""
+        shard, offset, size = parts.T
+        sizes = np.array(self.sources[source]["shards"])
+        return bool((shard < len(sizes)).all() and (offset <= sizes[shard] - size).all())
 
     def content(self, source: str, file: str) -> bytes:
         """A whole file of a source that is not a shard.
@@ -172,7 +180,9 @@ def _sources(manifest: bytes, where: str) -> dict[str, dict[str, Any]]:
 def _is_entry(entry: Any) -> bool:
     if not isinstance(entry, dict) or not isinstance(entry.get("sha256"), dict) or "displayed" not in entry:
         return False
-    return is_list_of(int, entry.get("shards")) and entry["sha256"].keys() >= {ANNOTATIONS, INDEX}
+    sizes: Any = entry.get("shards")
+    fits = is_list_of(int, sizes) and all(0 <= size < 2**63 for size in sizes)
+    return fits and entry["sha256"].keys() >= {ANNOTATIONS, INDEX}
 
 
 def _is_whole(path: Path, size: int | None) -> bool:

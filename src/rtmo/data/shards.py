@@ -102,12 +102,8 @@ def _read_index(data: bytes, file: str) -> tuple[np.ndarray, np.ndarray]:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as index:
             image_ids, places = index["image_ids"], index["places"]
-        if (
-            image_ids.dtype.kind != "i"
-            or places.dtype.kind != "i"
-            or places.shape != (*image_ids.shape, 4)
-            or places.min(initial=0) < 0
-        ):
+        are_whole = image_ids.dtype == places.dtype == np.int64
+        if not are_whole or places.shape != (*image_ids.shape, 4) or places.min(initial=0) < 0:
             raise ValueError(f"{image_ids.dtype} {image_ids.shape}, {places.dtype} {places.shape}")
     except (OSError, EOFError, ValueError, LookupError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{file}: no index of images ({error}); pack again") from error
@@ -175,3 +171,5 @@ class ShardedImages(AnnotatedImages):
                 "min_area, max_images), or pack again"
             )
         self._places = places[[rows[image_id] for image_id in self.image_ids.tolist()]]
+        if not self._store.contains(self.name, self._places[:, :3]):
+            raise InputError(f"{place}: an image beyond the end of its shard; pack again")

@@ -7,6 +7,7 @@ from typing import Any
 # Of an image that is read. Pillow, which opens all of them first, refuses more: twice its own MAX_IMAGE_PIXELS.
 MAX_PIXELS = 178_956_970
 FARTHEST = 100_000  # px from the corner of an image; what says to be farther is no place in it
+_LONGEST_PATH, _LONGEST_NAME = 4096, 255  # bytes, as in Linux
 
 
 def whole_number(value: Any) -> int | None:
@@ -20,11 +21,12 @@ def is_list_of(kind: type, value: Any) -> bool:
 
 
 def is_file_name(text: str) -> bool:
-    """Whether a system can be asked for a file of that name."""
+    """Whether a system can be asked for a file of that path."""
     try:
-        return b"\0" not in os.fsencode(text)
+        encoded = os.fsencode(text)
     except UnicodeEncodeError:  # half of a character, which JSON can write
         return False
+    return b"\0" not in encoded and len(encoded) < _LONGEST_PATH and max(map(len, encoded.split(b"/"))) <= _LONGEST_NAME
 
 
 def are_numbers(value: Any) -> bool:

@@ -14,6 +14,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from rtmo.errors import InputError
 from rtmo.training.callbacks.run_record import environment
 from rtmo.training.checkpoint_io import FOLDER, LAST, PREVIOUS, newest
+from rtmo.training.redaction import redacted
 
 # Keys that say where things are, how fast they go and what is told of them: the network is the same.
 WITHOUT_EFFECT = (
@@ -94,7 +95,7 @@ def check_same(folder: Path, config: Mapping[str, Any]) -> None:
     """
     file = folder / "config.yaml"
     there = _settings(yaml.safe_load(file.read_text())) if file.is_file() else {}
-    here = _settings(config)
+    here = _settings(redacted(config))
     keys = [key for key in {**there, **here} if there.get(key) != here.get(key)]
     if keys:
         shown = ", ".join(

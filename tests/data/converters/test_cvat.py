@@ -73,3 +73,12 @@ def test_files_of_other_kinds_and_other_skeletons(tmp_path):
     )
     with pytest.raises(InputError, match=r"more\.xml: class 'cow' has 4 keypoints .*, in another file 5"):
         read_cvat(root)
+
+
+def test_entities_that_multiply_are_refused(tmp_path):
+    lines = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 10))
+    text = f'<!DOCTYPE x [<!ENTITY a0 "haha">{lines}]><annotations><version>&a9;</version></annotations>'
+    (tmp_path / "annotations.xml").write_text(text)
+    (tmp_path / "a.png").touch()
+    with pytest.raises(InputError, match=r"annotations\.xml: not valid XML"):
+        read_cvat(tmp_path / "annotations.xml", image_dir=tmp_path)

@@ -1,5 +1,6 @@
 """The parts of COCO content that all readers make alike."""
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def _size(image_dir: Path | None, file_name: str) -> dict[str, int]:
     if image_dir is None:
         return {}
     file = image_dir / file_name
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise InputError(f"{file}: missing; correct image_dir, or leave it out")
     try:
         height, width = read_size(file)

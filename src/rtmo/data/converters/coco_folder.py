@@ -1,6 +1,7 @@
 """COCO keypoint files somewhere in a folder, with the images somewhere in it too."""
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -54,10 +55,10 @@ def read_coco_folder(path: Path, *, image_dir: Path | None = None) -> dict[str, 
 def _located(image: Mapping[str, Any], file: Path, index: ImageIndex) -> str | None:
     """The path of an image below the folder of images: as given, else beside the file, else wherever it is."""
     name = image.get("file_name")
-    if name is None or (index.folder / str(name)).is_file():
+    if name is None or os.path.isfile(index.folder / str(name)):
         return name
     beside = file.parent / str(name)
-    if beside.is_file() and beside.is_relative_to(index.folder):
+    if os.path.isfile(beside) and beside.is_relative_to(index.folder):
         return beside.relative_to(index.folder).as_posix()
     try:
         return index.find(str(name), f"{file}, image {image.get('id')}")

@@ -1,6 +1,7 @@
 """labelme: a JSON file for each image."""
 
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ def is_labelme(content: Any) -> bool:
 
 def _image(content: Mapping[str, Any], file: Path, index: ImageIndex, number: int) -> dict[str, Any]:
     beside = file.parent / content["imagePath"].replace("\\", "/")  # imagePath is relative to the JSON file
-    if beside.is_file() and beside.resolve().is_relative_to(index.folder.resolve()):
+    if os.path.isfile(beside) and beside.resolve().is_relative_to(index.folder.resolve()):
         name = beside.resolve().relative_to(index.folder.resolve()).as_posix()
     else:
         name = index.find(content["imagePath"], str(file))

@@ -11,8 +11,9 @@ from scipy.io.matlab import MatReadError
 from rtmo.data.coco_json import missing
 from rtmo.errors import InputError
 
-# What scipy raises for files that are cut short or of another kind; KeyError where the variable is not in the file.
-_DAMAGED = (KeyError, OSError, ValueError, TypeError, NotImplementedError, MatReadError, zlib.error)
+# What scipy raises for files that are cut short or of another kind; KeyError where the variable is not in the file,
+# MemoryError where a number says to be larger than the memory (the format ends at 4 GB).
+_DAMAGED = (KeyError, OSError, ValueError, TypeError, NotImplementedError, MemoryError, MatReadError, zlib.error)
 
 
 def read_variable(path: Path, name: str, published: str) -> Any:

@@ -179,7 +179,7 @@ def _images(file: Path, fields: Mapping[str, Any]) -> Iterator[tuple[str | None,
         del given["val"]  # the same images again
     found = {split: _listed(file, split, images, bases) for split, images in given.items()}
     if not found:
-        folder = next((folder / "images" for folder in bases if (folder / "images").is_dir()), None)
+        folder = next((folder / "images" for folder in bases if os.path.isdir(folder / "images")), None)
         if folder is None:
             raise InputError(
                 f"{file}: train and val are missing; say where the images are, such as train: images/train"
@@ -199,7 +199,7 @@ def _listed(file: Path, split: str, given: Any, bases: Sequence[Path]) -> list[P
     for name in given if isinstance(given, list) else [given]:
         # Roboflow writes ../train/images for a folder beside data.yaml
         trials = [base / part for part in (str(name), str(name).removeprefix("../")) for base in bases]
-        place = next((trial for trial in trials if trial.exists()), None)
+        place = next((trial for trial in trials if os.path.exists(trial)), None)
         if place is None:
             raise InputError(f"{file}: {split}: there is no {trials[0]}; correct it, or path")
         if place.is_dir():
@@ -216,7 +216,7 @@ def _listed(file: Path, split: str, given: Any, bases: Sequence[Path]) -> list[P
 
 def _in_list(file: Path, number: int, line: str, bases: Sequence[Path]) -> Path:
     for folder in (file.parent, *bases):
-        if (folder / line).is_file():
+        if os.path.isfile(folder / line):
             return folder / line
     raise InputError(f"{file}, line {number}: there is no image {line}; add it or remove the line")
 

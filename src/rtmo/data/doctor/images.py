@@ -13,7 +13,7 @@ from rtmo.data.coco_json import RawAnnotations
 from rtmo.data.converters.image_index import is_turned
 from rtmo.data.doctor.findings import Findings
 from rtmo.data.image_file import check_complete, read_image, read_size
-from rtmo.data.values import whole_number
+from rtmo.data.values import is_file_name, whole_number
 from rtmo.errors import InputError
 
 Depth = Literal["decode", "header", "none"]
@@ -38,7 +38,8 @@ class ImageFile:
 
 def has_name(entry: Any) -> bool:
     """Whether an image entry says which file it is about."""
-    return isinstance(entry, dict) and isinstance(entry.get("file_name"), str)
+    name = entry.get("file_name") if isinstance(entry, dict) else None
+    return isinstance(name, str) and is_file_name(name)
 
 
 def wanted_images(

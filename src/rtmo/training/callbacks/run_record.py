@@ -16,6 +16,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 
 from rtmo.skeletons import KeypointSet
+from rtmo.training.redaction import redacted
 from rtmo.weights.file import RECORD
 
 PACKAGES = (
@@ -28,13 +29,13 @@ class RunRecord(Callback):
     """Writes ``config.yaml`` and ``environment.json`` when training starts, and ``checkpoint[RECORD]``.
 
     Args:
-        config: Plain containers, resolved.
+        config: Plain containers, resolved; secrets in it become stars.
         skeleton: Joints that the network finds.
         overrides: What the command line changed.
     """
 
     def __init__(self, *, config: Mapping[str, Any], skeleton: KeypointSet, overrides: Sequence[str] = ()) -> None:
-        self.config = dict(config)
+        self.config = redacted(config)
         self.skeleton = skeleton
         self.overrides = list(overrides)
 

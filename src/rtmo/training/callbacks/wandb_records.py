@@ -13,6 +13,7 @@ from rtmo.skeletons import KeypointSet
 from rtmo.training.callbacks.pictures import images_folder
 from rtmo.training.callbacks.worst_images import WORST
 from rtmo.training.module import PoseModule
+from rtmo.training.redaction import redacted
 from rtmo.training.wandb_logger import RunWandbLogger
 from rtmo.types import Batch
 from rtmo.weights.file import RECORD
@@ -42,13 +43,13 @@ class WandbRecords(Callback):
     Does nothing without a ``RunWandbLogger``. Comes after ``RunRecord`` and ``WorstImages`` among the callbacks.
 
     Args:
-        config: Plain containers, resolved.
+        config: Plain containers, resolved; secrets in it become stars.
         skeleton: Joints that the network finds.
         log_model: Whether checkpoints are uploaded, when training ends or is interrupted.
     """
 
     def __init__(self, *, config: Mapping[str, Any], skeleton: KeypointSet, log_model: bool) -> None:
-        self.config = dict(config)
+        self.config = redacted(config)
         self.skeleton = skeleton
         self.log_model = log_model
         self._told = False
