@@ -18,7 +18,7 @@ from rtmo.evaluate import read_checkpoint
 from rtmo.ops.affine import unwarp_poses
 from rtmo.skeletons import keypoint_set
 from rtmo.targets import build
-from rtmo.train import build_module
+from rtmo.training.assembly import build_module
 
 OUTPUT = Path(__file__).resolve().parents[1] / "docs" / "images" / "demo.jpg"
 

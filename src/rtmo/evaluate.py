@@ -26,7 +26,7 @@ from rtmo.evaluation.analysis import analyse
 from rtmo.phases import Phases
 from rtmo.skeletons import COCO17, CROWDPOSE14, KeypointSet, keypoint_set
 from rtmo.targets import build
-from rtmo.train import build_module, build_trainer
+from rtmo.training.assembly import build_module, build_trainer
 from rtmo.weights.checkpoint import Checkpoint, find, read_checkpoint
 from rtmo.weights.load import load_weights
 

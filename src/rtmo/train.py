@@ -1,19 +1,13 @@
 """Trains a model: ``python -m rtmo.train``; ``--help`` lists what can be set."""
 
-import functools
 import logging
-import os
-import warnings
 from collections.abc import Mapping, Sequence
-from importlib import import_module  # wandb is slow to import and seldom wanted
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from lightning import Trainer, seed_everything
-from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import Callback
+from lightning import seed_everything
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
@@ -26,22 +20,22 @@ from rtmo.errors import EXIT_INTERRUPTED, InputError
 from rtmo.skeletons import KeypointSet, keypoint_set
 from rtmo.targets import build, did_you_mean
 from rtmo.training import failures
+from rtmo.training.assembly import build_module, build_trainer, wandb_run
 from rtmo.training.batch_plan import BatchPlan, plan_batch
-from rtmo.training.batch_size import find_batch_size
+from rtmo.training.batch_size import AUTO, automatic_batch_size
 from rtmo.training.callbacks.moved_checkpoints import MovedCheckpoints
 from rtmo.training.callbacks.run_position import ROWS, RunPosition
 from rtmo.training.callbacks.run_record import RunRecord
 from rtmo.training.callbacks.stop_requests import RunStopped, StopRequests
 from rtmo.training.callbacks.wandb_records import RUN_ID, WandbRecords
-from rtmo.training.checkpoint_io import SafeCheckpointIO, undamaged
-from rtmo.training.distributed import check_strategy, check_trainer
-from rtmo.training.earlier_run import continue_run, in_folder_of, keep_rows, last_checkpoint
+from rtmo.training.checkpoint_io import undamaged
+from rtmo.training.earlier_run import check_resumable, continue_run, in_folder_of, keep_rows, last_checkpoint
 from rtmo.training.module import PoseModule
 from rtmo.training.ranks import RankLauncher
 from rtmo.training.redaction import refuse_secrets
 from rtmo.training.resume_command import resume_command
 from rtmo.training.wandb_logger import RunWandbLogger
-from rtmo.weights.file import RECORD, read_file
+from rtmo.weights.file import RECORD
 from rtmo.weights.load import load_pretrained
 
 KEYS = frozenset(
@@ -52,21 +46,6 @@ KEYS = frozenset(
         *("optimizer", "schedule", "module", "metric", "trainer", "callbacks", "logger", "paths"),
     )
 )
-# What Lightning says of things that are as they should be.
-POINTLESS_WARNINGS = (
-    "(Experiment logs|Checkpoint) directory .* exists and is not empty",  # it is the run's folder
-    r".isinstance\(treespec, LeafSpec\). is deprecated",  # in its own code
-    "It is recommended to use .*'val/.* sync_dist=True",  # the metric has gathered all ranks
-    "The dirpath has changed from",  # a run that goes on from a checkpoint has a folder of its own
-    "You're resuming from a checkpoint that ended before the epoch ended",  # the data module knows where that was
-    "The number of training batches .* is smaller than the logging interval",
-    "The '.*_dataloader' does not have many workers",
-    "torch.distributed.nn.functional.all_gather is deprecated",  # in its own code
-)
-
-AUTO = "auto"  # in place of data.batch_size
-MOST_AUTO = 256  # where no nominal batch is named
-
 log = logging.getLogger(__name__)
 
 
@@ -101,35 +80,6 @@ def main(cfg: dict[str, Any]) -> float | None:
         of_sweep = f"the same command with {config.override('hydra.sweep.dir', run.sweep.dir)}"
         print_stop(stop, of_sweep if in_sweep else again)
         raise
-
-
-def automatic_batch_size(cfg: Mapping[str, Any], *, in_sweep: bool) -> int:
-    """What ``data.batch_size=auto`` stands for: that of the run that goes on; of a new one the largest that fits.
-
-    Raises:
-        InputError: If that depends on more than this device.
-    """
-    skeleton = keypoint_set(cfg["skeleton"])
-    if cfg["ckpt_path"] is not None:
-        earlier = check_resumable(undamaged(Path(cfg["ckpt_path"])), skeleton)
-        return int(earlier[RECORD]["config"]["data"]["batch_size"])
-    bare = {"callbacks": {}, "logger": {}, "trainer": {**cfg["trainer"], "check_val_every_n_epoch": 1}}
-    trainer = build_trainer({**cfg, **bare}, skeleton)
-    if in_sweep or trainer.world_size > 1:
-        raise InputError("data.batch_size=auto: goes with one run on one device; give the number that such a run finds")
-    largest = None if cfg["multiscale"] is None else cfg["multiscale"]["max_size"]
-    height, width = cfg["image_size"] if largest is None else (largest, largest)
-    module = trainer.precision_plugin.convert_module(build_module(cfg, skeleton))
-    with trainer.precision_plugin.forward_context():
-        found = find_batch_size(
-            cast(PoseModule, module),
-            skeleton,
-            image_size=(height, width),
-            device=trainer.strategy.root_device,
-            most=cfg["nominal_batch"] or MOST_AUTO,
-        )
-    log.info("data.batch_size=auto: %d images of %d x %d px", found, height, width)
-    return found
 
 
 @rank_zero_only
@@ -242,94 +192,6 @@ def check_values(cfg: Mapping[str, Any]) -> None:
         raise InputError(
             f"optimized_metric={name}: no metric has such a name; give one of val/, such as val/AP, or null"
         )
-
-
-def check_resumable(path: Path, skeleton: KeypointSet) -> dict[str, Any]:
-    """Refuses to go on from a file that is no run's, or of a run with other joints; gives what the file holds.
-
-    Raises:
-        InputError: If so.
-    """
-    content = read_file(path)
-    if "optimizer_states" not in content or RECORD not in content:
-        raise InputError(f"ckpt_path={path}: no run can go on from it; to start from its weights say pretrained={path}")
-    trained = KeypointSet.from_plain(content[RECORD]["skeleton"])
-    if not skeleton.equals_but_for_name(trained):
-        raise InputError(
-            f"skeleton={skeleton.name}: differs from the one that {path} was trained with; give that one, or start a "
-            f"new run with pretrained={path}"
-        )
-    return content
-
-
-def build_trainer(cfg: Mapping[str, Any], skeleton: KeypointSet, callbacks: Sequence[Callback] = ()) -> Trainer:
-    """Lightning's Trainer with the config's callbacks and loggers, and some more callbacks.
-
-    Raises:
-        InputError: If the machine has not got what the config asks for.
-    """
-    for message in POINTLESS_WARNINGS:
-        warnings.filterwarnings("ignore", message=message)
-    named = build(cfg["callbacks"], "callbacks", skeleton)
-    loggers = build(offline_without_account(cfg["logger"]), "logger")
-    # StopRequests has the time limit
-    settings = {**cfg["trainer"], **_validated_at_the_end(cfg["trainer"]), "max_time": None}
-    check_strategy(settings.get("strategy", "auto"))
-    try:
-        trainer: Trainer = build(
-            settings,
-            "trainer",
-            callbacks=[*(callback for callback in named.values() if callback is not None), *callbacks],
-            logger=[logger for logger in loggers.values() if logger is not None],
-        )
-    except MisconfigurationException as error:
-        raise InputError(f"trainer: {error}") from error
-    check_trainer(trainer, sync_batchnorm=settings.get("sync_batchnorm", False))
-    trainer.strategy.checkpoint_io = SafeCheckpointIO()
-    return trainer
-
-
-def _validated_at_the_end(trainer: Mapping[str, Any]) -> dict[str, Any]:
-    """What has a run that is shorter than the epochs between two validations be validated at least once."""
-    every, epochs = trainer.get("check_val_every_n_epoch"), trainer.get("max_epochs")
-    if every is None or epochs is None or not 0 < epochs < every:
-        return {}
-    log.info("trainer.check_val_every_n_epoch=%d: the run has %d epochs and is validated at its end", every, epochs)
-    return {"check_val_every_n_epoch": epochs}
-
-
-def offline_without_account(loggers: Mapping[str, Any]) -> dict[str, Any]:
-    """The loggers, W&B set to offline if nobody is logged in: it would stop and ask."""
-    chosen = loggers.get("wandb")
-    if chosen is None or chosen.get("offline") or "WANDB_MODE" in os.environ:
-        return dict(loggers)
-    if import_module("wandb").login(prompt=False):
-        return dict(loggers)
-    log.warning("W&B: no account on this machine, so the run is logged offline; `wandb sync` sends it later")
-    return {**loggers, "wandb": {**chosen, "mode": "offline"}}
-
-
-def wandb_run(
-    loggers: Mapping[str, Any], *, run_id: str | None, group: str | None, overrides: Sequence[str]
-) -> dict[str, Any]:
-    """The loggers, W&B told which run goes on, what sweep it is of, and its ablations; what the config says wins.
-
-    Lightning's own ``log_model`` knows no best checkpoint and no skeleton: ``WandbRecords`` does it instead.
-    """
-    chosen = loggers.get("wandb")
-    if chosen is None:
-        return dict(loggers)
-    known = {"id": chosen.get("id") or run_id, "group": chosen.get("group") or group, "log_model": False}
-    values = [override.removeprefix("ablation=") for override in overrides if override.startswith("ablation=")]
-    ablations = [name for value in values for name in value.strip("[]").split(",") if name]
-    return {**loggers, "wandb": {**chosen, **known, "tags": [*(chosen.get("tags") or ()), *ablations]}}
-
-
-def build_module(cfg: Mapping[str, Any], skeleton: KeypointSet, lr_scale: float = 1.0) -> PoseModule:
-    """The LightningModule with network, losses and the makers of optimizer, schedule and metric."""
-    parts = {name: build(cfg[name], name, skeleton) for name in ("model", "criterion", "optimizer", "schedule")}
-    metric = functools.partial(build, cfg["metric"], "metric", skeleton)  # lacks the ground truth
-    return build(cfg["module"], "module", skeleton, **parts, metric=metric, lr_scale=lr_scale)
 
 
 def load_start(cfg: Mapping[str, Any], module: PoseModule, skeleton: KeypointSet) -> str:

@@ -2,7 +2,8 @@ import pytest
 import wandb
 
 from rtmo.errors import InputError
-from rtmo.train import check_values, offline_without_account, wandb_run
+from rtmo.train import check_values
+from rtmo.training.assembly import offline_without_account, wandb_run
 
 LOGGERS = {"csv": {"_target_": "csv"}, "wandb": {"_target_": "wandb", "offline": False}}
 

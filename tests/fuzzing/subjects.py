@@ -43,7 +43,8 @@ from rtmo.inference.exported import read_record
 from rtmo.inference.images import read_any
 from rtmo.inference.onnx_backend import OnnxRuntimeBackend
 from rtmo.skeletons import COCO17, KEYPOINT_SETS, read_keypoint_set
-from rtmo.train import KEYS, check_resumable, check_values
+from rtmo.train import KEYS, check_values
+from rtmo.training.earlier_run import check_resumable
 from rtmo.weights.checkpoint import read_checkpoint
 from rtmo.weights.file import write_file
 from rtmo.weights.load import load_pretrained, load_weights

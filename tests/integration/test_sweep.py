@@ -15,7 +15,8 @@ import yaml
 from rtmo.config import compose, validate
 from rtmo.errors import EXIT_INPUT_ERROR
 from rtmo.skeletons import COCO17
-from rtmo.train import KEYS, build_module
+from rtmo.train import KEYS
+from rtmo.training.assembly import build_module
 
 SIZE = ("model=rtmo_n", "model.widen_factor=0.125", "data=synthetic", "image_size=[64,64]")
 TINY = (

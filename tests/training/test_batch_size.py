@@ -50,14 +50,14 @@ def test_people_lie_in_the_image() -> None:
 
 def test_a_run_that_goes_on_keeps_its_batch(monkeypatch) -> None:
     content = {RECORD: {"config": {"data": {"batch_size": 24}}}}
-    monkeypatch.setattr(train, "undamaged", lambda path: path)
-    monkeypatch.setattr(train, "check_resumable", lambda path, skeleton: content)
+    monkeypatch.setattr(batch_size, "undamaged", lambda path: path)
+    monkeypatch.setattr(batch_size, "check_resumable", lambda path, skeleton: content)
     cfg = {"skeleton": "coco17", "ckpt_path": "last.ckpt"}
-    assert train.automatic_batch_size(cfg, in_sweep=False) == 24
+    assert batch_size.automatic_batch_size(cfg, in_sweep=False) == 24
 
 
 def test_jobs_of_a_sweep_are_not_compared_at_different_batches() -> None:
     overrides = ["model=rtmo_n", "data=synthetic", "trainer=cpu", "data.batch_size=auto", "paths.output_dir=somewhere"]
     cfg = config.validate(config.compose("train", overrides), "train", train.KEYS)
     with pytest.raises(InputError, match=r"data\.batch_size=auto: goes with one run on one device"):
-        train.automatic_batch_size(cfg, in_sweep=True)
+        batch_size.automatic_batch_size(cfg, in_sweep=True)

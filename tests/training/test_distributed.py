@@ -7,7 +7,8 @@ from lightning.pytorch.strategies import StrategyRegistry
 from rtmo.config import compose, override, validate
 from rtmo.errors import InputError
 from rtmo.skeletons import COCO17
-from rtmo.train import KEYS, build_trainer
+from rtmo.train import KEYS
+from rtmo.training.assembly import build_trainer
 from rtmo.training.distributed import DDP, DDPStrategy, check_strategy
 
 QUIET = ("data=synthetic", "logger=none", "paths.output_dir=somewhere")

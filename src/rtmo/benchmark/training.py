@@ -17,7 +17,8 @@ from rtmo.losses.criterion import Criterion
 from rtmo.models.rtmo import RTMO
 from rtmo.skeletons import KeypointSet, keypoint_set
 from rtmo.targets import build
-from rtmo.train import KEYS, build_module, build_trainer
+from rtmo.train import KEYS
+from rtmo.training.assembly import build_module, build_trainer
 from rtmo.training.batch_size import random_people
 from rtmo.training.callbacks.ema import EMA
 from rtmo.training.module import PoseModule

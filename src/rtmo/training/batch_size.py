@@ -1,16 +1,58 @@
 """The largest training batch that fits into memory, for ``data.batch_size=auto``."""
 
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
 import psutil
 import torch
 from torch import Tensor
 
-from rtmo.skeletons import KeypointSet
+from rtmo.errors import InputError
+from rtmo.skeletons import KeypointSet, keypoint_set
+from rtmo.training.assembly import build_module, build_trainer
+from rtmo.training.checkpoint_io import undamaged
+from rtmo.training.earlier_run import check_resumable
 from rtmo.training.module import PoseModule
 from rtmo.types import Targets
+from rtmo.weights.file import RECORD
 
+AUTO = "auto"  # in place of data.batch_size
+MOST_AUTO = 256  # where no nominal batch is named
 SHARE = 0.7  # of what is free; optimizer, average, loaders and gaps between tensors take the rest
 MEASURED = (2, 8)  # images
 PEOPLE = 10  # in each
+log = logging.getLogger(__name__)
+
+
+def automatic_batch_size(cfg: Mapping[str, Any], *, in_sweep: bool) -> int:
+    """What ``data.batch_size=auto`` stands for: that of the run that goes on; of a new one the largest that fits.
+
+    Raises:
+        InputError: If that depends on more than this device.
+    """
+    skeleton = keypoint_set(cfg["skeleton"])
+    if cfg["ckpt_path"] is not None:
+        earlier = check_resumable(undamaged(Path(cfg["ckpt_path"])), skeleton)
+        return int(earlier[RECORD]["config"]["data"]["batch_size"])
+    bare = {"callbacks": {}, "logger": {}, "trainer": {**cfg["trainer"], "check_val_every_n_epoch": 1}}
+    trainer = build_trainer({**cfg, **bare}, skeleton)
+    if in_sweep or trainer.world_size > 1:
+        raise InputError("data.batch_size=auto: goes with one run on one device; give the number that such a run finds")
+    largest = None if cfg["multiscale"] is None else cfg["multiscale"]["max_size"]
+    height, width = cfg["image_size"] if largest is None else (largest, largest)
+    module = trainer.precision_plugin.convert_module(build_module(cfg, skeleton))
+    with trainer.precision_plugin.forward_context():
+        found = find_batch_size(
+            cast(PoseModule, module),
+            skeleton,
+            image_size=(height, width),
+            device=trainer.strategy.root_device,
+            most=cfg["nominal_batch"] or MOST_AUTO,
+        )
+    log.info("data.batch_size=auto: %d images of %d x %d px", found, height, width)
+    return found
 
 
 def find_batch_size(

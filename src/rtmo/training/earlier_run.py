@@ -12,9 +12,11 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from rtmo.errors import InputError
+from rtmo.skeletons import KeypointSet
 from rtmo.training.callbacks.run_record import environment
 from rtmo.training.checkpoint_io import FOLDER, LAST, PREVIOUS, newest
 from rtmo.training.redaction import redacted
+from rtmo.weights.file import RECORD, read_file
 
 # Keys that say where things are, how fast they go and what is told of them: the network is the same.
 WITHOUT_EFFECT = (
@@ -124,6 +126,24 @@ def warn_of_other_code(folder: Path) -> None:
     changed = [f"{name} {there[name]} there, {here[name]} now" for name in here if there[name] != here[name]]
     if changed:
         log.warning("%s: its run is of other code (%s); delete the folder to run anew", folder, "; ".join(changed))
+
+
+def check_resumable(path: Path, skeleton: KeypointSet) -> dict[str, Any]:
+    """Refuses to go on from a file that is no run's, or of a run with other joints; gives what the file holds.
+
+    Raises:
+        InputError: If so.
+    """
+    content = read_file(path)
+    if "optimizer_states" not in content or RECORD not in content:
+        raise InputError(f"ckpt_path={path}: no run can go on from it; to start from its weights say pretrained={path}")
+    trained = KeypointSet.from_plain(content[RECORD]["skeleton"])
+    if not skeleton.equals_but_for_name(trained):
+        raise InputError(
+            f"skeleton={skeleton.name}: differs from the one that {path} was trained with; give that one, or start a "
+            f"new run with pretrained={path}"
+        )
+    return content
 
 
 @rank_zero_only
