@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from unittest.mock import Mock
 
 import pytest
 from lightning.fabric.plugins.environments import LightningEnvironment
@@ -107,7 +108,20 @@ def test_a_rank_whose_launcher_is_gone_ends(monkeypatch, caplog):
     monkeypatch.setenv(ranks.LAUNCHER, str(os.getppid() + 1))
     with caplog.at_level(logging.ERROR):
         assert RankLauncher(LightningEnvironment(), 2, 1).launch(lambda: ended.wait(30))
-    assert f"process {os.getppid() + 1}) is gone; rank 1 ends" in caplog.text
+    assert f"process {os.getppid() + 1}) is gone; rank 1 of it ends" in caplog.text
+
+
+def test_a_rank_that_lost_its_launcher_names_it(monkeypatch):
+    monkeypatch.setattr(ranks.threading, "Thread", Mock())
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    launcher = RankLauncher(LightningEnvironment(), 2, 1)
+    for started_by, message in ((os.getppid() + 1, "rank 0 of this machine"), (os.getppid(), "Connection closed")):
+        monkeypatch.setenv(ranks.LAUNCHER, str(started_by))
+        monkeypatch.setattr(ranks, "GRACE", 0.0)
+        with pytest.raises(RuntimeError, match=message):
+            launcher.launch(
+                Mock(side_effect=RuntimeError("[../gloo/transport/tcp/pair.cc:534] Connection closed by peer"))
+            )
 
 
 def test_processes_that_torchrun_started_are_its_own(monkeypatch):

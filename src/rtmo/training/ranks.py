@@ -47,9 +47,8 @@ class RankLauncher(_SubprocessScriptLauncher):
         self.cluster_environment.validate_settings(num_devices=self.num_processes, num_nodes=self.num_nodes)
         _set_num_threads_if_needed(num_processes=self.num_processes)
         if self.cluster_environment.creates_processes_externally:
-            if LAUNCHER in os.environ:
-                threading.Thread(target=_follow, args=(int(os.environ[LAUNCHER]),), daemon=True).start()
-            return function(*args, **kwargs)
+            with _following(os.environ.get(LAUNCHER)):
+                return function(*args, **kwargs)
         with rank_variables(), self._further_ranks():
             return function(*args, **kwargs)
 
@@ -143,13 +142,41 @@ def _watch(ranks: Sequence[Rank], done: threading.Event) -> None:
             return
 
 
-def _follow(launcher: int) -> None:
-    """Ends this process if the one that started it is gone."""
-    while os.getppid() == launcher:
-        time.sleep(0.5)
-    log.error("rank 0 of this machine (process %d) is gone; rank %s ends", launcher, os.environ["LOCAL_RANK"])
+@contextmanager
+def _following(launcher: str | None) -> Iterator[None]:
+    """Ends this process if the one that started it is gone; None: something else looks after it.
+
+    Raises:
+        RuntimeError: If it is gone, and this one noticed by itself.
+    """
+    if launcher is None:
+        yield
+        return
+    message = f"rank 0 of this machine (process {launcher}) is gone; rank {os.environ['LOCAL_RANK']} of it ends"
+    threading.Thread(target=_follow, args=(int(launcher), message), daemon=True).start()
+    try:
+        yield
+    except Exception as error:
+        if lost_another(error) and _is_gone(int(launcher), wait=GRACE / 10):
+            raise RuntimeError(message) from error
+        raise
+
+
+def _follow(launcher: int, message: str) -> None:
+    while not _is_gone(launcher, wait=60.0):
+        pass
+    log.error("%s", message)
     time.sleep(GRACE)
     os._exit(1)
+
+
+def _is_gone(launcher: int, wait: float) -> bool:
+    until = time.monotonic() + wait
+    while os.getppid() == launcher:
+        if time.monotonic() >= until:
+            return False
+        time.sleep(0.2)
+    return True
 
 
 def end(ranks: Sequence[Rank], patience: float = 0.0) -> None:
