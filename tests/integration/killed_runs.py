@@ -23,7 +23,12 @@ TINY = (
     *("model.ffn_dim=64", "model.dcc_dim=16", "model.attention_dim=16", "data.train.num_images=24"),
     *("data.val.num_images=2", "data.batch_size=2", "data.num_workers=0", "trainer.check_val_every_n_epoch=2"),
     *("callbacks={images: null, worst: null, train_batch: null, analysis: null, progress: null}",),
-    *("callbacks.last.every_n_train_steps=1", "trainer.max_epochs=10", "phases.refine_start=0.5"),
+    *(
+        "callbacks.last.every_n_train_steps=1",
+        "trainer.num_sanity_val_steps=0",
+        "trainer.max_epochs=4",
+        "phases.refine_start=0.5",
+    ),
 )
 
 
@@ -43,19 +48,31 @@ def config(folder: Path) -> dict:
     return validate(compose("train", [*TINY, f"paths.output_dir={folder}"]), "train", KEYS)
 
 
+def written(folder: Path) -> int:
+    """When the newest checkpoint of a run was written, ns; 0: there is none."""
+    checkpoint = newest(folder / "checkpoints")
+    return 0 if checkpoint is None else checkpoint.stat().st_mtime_ns
+
+
 def main(folder: Path, kills: int, seed: int) -> None:
     torch.set_num_threads(1)
     began = time.monotonic()
     pid = start(config(folder / "whole"))
-    while newest(folder / "whole" / "checkpoints") is None:
+    while not written(folder / "whole"):
         time.sleep(0.01)
     until_training = time.monotonic() - began
     assert os.waitpid(pid, 0)[1] == 0
     training = time.monotonic() - began - until_training
     rng, cfg = random.Random(seed), config(folder / "parts")
     for _ in range(kills):
+        before = written(folder / "parts")
         pid = start(cfg)
-        time.sleep(rng.uniform(0.5 * until_training, until_training + training / kills))
+        if rng.random() < 0.5:
+            time.sleep(rng.uniform(0, until_training))
+        else:  # somewhere in or between the steps, however slow the machine is
+            while written(folder / "parts") == before:
+                time.sleep(0.001)
+            time.sleep(rng.uniform(0, training / kills))
         os.kill(pid, signal.SIGKILL)
         assert os.WIFSIGNALED(os.waitpid(pid, 0)[1]), "it has ended before it was killed"
         checkpoint = newest(folder / "parts" / "checkpoints")

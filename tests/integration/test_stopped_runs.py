@@ -25,7 +25,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_the_uninterrupted_one(tmp_
     assert done.returncode == 0, done.stdout + done.stderr
     steps = [int(found) for found in re.findall(r"^killed at (\d+)$", done.stdout, re.MULTILINE)]
     assert steps == sorted(steps)
-    assert len(set(steps)) > int(kills) // 4  # it was killed in many places
+    assert len(set(steps)) >= int(kills) // 4  # it was killed in many places
     whole, parts = checkpoint(tmp_path / "whole"), checkpoint(tmp_path / "parts")
     for part in ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers", "loops"):
         assert_same(whole[part], parts[part], part)
@@ -57,4 +57,4 @@ def test_the_command_is_asked_to_stop_and_goes_on_with_what_it_printed(tmp_path:
     done = subprocess.run([sys.executable, *words[1:]], cwd=tmp_path, env=ENVIRONMENT, check=False)
     assert done.returncode == 0
     assert (folder / "summary.json").is_file()
-    assert [int(step) for step, _ in losses_by_step(folder)] == list(range(120))
+    assert [int(step) for step, _ in losses_by_step(folder)] == list(range(48))

@@ -144,9 +144,13 @@ SETTINGS = {
     "accumulation": {"accumulate_grad_batches": 2},
     "accumulation and validation between": {"accumulate_grad_batches": 2, "val_check_interval": 1},
 }
+SLOW = ("validation now and then", "accumulation")
 
 
-@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+@pytest.mark.parametrize(
+    "settings",
+    [pytest.param(value, id=name, marks=[pytest.mark.slow] * (name in SLOW)) for name, value in SETTINGS.items()],
+)
 def test_a_run_that_stops_at_every_step_ends_as_the_uninterrupted_one(tmp_path, settings):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     steps = run(whole, last={}, **settings).global_step
@@ -182,7 +186,7 @@ class Dying(Callback):
             raise KeyError("killed")
 
 
-@pytest.mark.parametrize("num_workers", [0, 1])
+@pytest.mark.parametrize("num_workers", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_run_that_is_killed_loses_the_steps_since_its_last_checkpoint(tmp_path, num_workers):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     often = {"every_n_train_steps": 2}
