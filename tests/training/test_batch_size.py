@@ -6,11 +6,12 @@ import pytest
 import torch
 from networks import small_rtmo
 
-from rtmo import config, train
+from rtmo import config
 from rtmo.assigners.simota import SimOTA
 from rtmo.errors import InputError
 from rtmo.losses.criterion import Criterion
 from rtmo.skeletons import COCO17
+from rtmo.train import KEYS
 from rtmo.training import batch_size
 from rtmo.training.batch_size import find_batch_size, random_people
 from rtmo.training.module import PoseModule
@@ -58,6 +59,6 @@ def test_a_run_that_goes_on_keeps_its_batch(monkeypatch) -> None:
 
 def test_jobs_of_a_sweep_are_not_compared_at_different_batches() -> None:
     overrides = ["model=rtmo_n", "data=synthetic", "trainer=cpu", "data.batch_size=auto", "paths.output_dir=somewhere"]
-    cfg = config.validate(config.compose("train", overrides), "train", train.KEYS)
+    cfg = config.validate(config.compose("train", overrides), "train", KEYS)
     with pytest.raises(InputError, match=r"data\.batch_size=auto: goes with one run on one device"):
         batch_size.automatic_batch_size(cfg, in_sweep=True)
