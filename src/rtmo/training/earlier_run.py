@@ -137,7 +137,10 @@ def check_resumable(path: Path, skeleton: KeypointSet) -> dict[str, Any]:
     content = read_file(path)
     if "optimizer_states" not in content or RECORD not in content:
         raise InputError(f"ckpt_path={path}: no run can go on from it; to start from its weights say pretrained={path}")
-    trained = KeypointSet.from_plain(content[RECORD]["skeleton"])
+    try:
+        trained = KeypointSet.from_plain(content[RECORD]["skeleton"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"ckpt_path={path}: its joints cannot be read ({error!r}); give an undamaged one") from error
     if not skeleton.equals_but_for_name(trained):
         raise InputError(
             f"skeleton={skeleton.name}: differs from the one that {path} was trained with; give that one, or start a "
