@@ -26,7 +26,7 @@ def raise_another(folder):
 
 
 def crash(folder):
-    os.kill(os.getpid(), signal.SIGSEGV)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def unless_valid(do):
@@ -42,7 +42,7 @@ READERS = {
     "refuses": (refuse, REFUSED),
     "reads": (lambda folder: None, RESULT),
     "raises": (raise_another, "KeyError: 'x'"),
-    "crashes": (crash, "exit code -11"),
+    "crashes": (crash, "exit code -9"),
     "hangs": (lambda folder: time.sleep(60), "no end within 0.5 s"),
     "grows": (lambda folder: np.ones(2**29), "Unable to allocate 4.00 GiB"),
     "talks": (lambda folder: refuse_at_length(), "a message of 5000"),
