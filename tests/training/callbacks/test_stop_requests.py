@@ -144,7 +144,7 @@ SETTINGS = {
     "accumulation": {"accumulate_grad_batches": 2},
     "accumulation and validation between": {"accumulate_grad_batches": 2, "val_check_interval": 1},
 }
-SLOW = ("validation now and then", "accumulation")
+SLOW = ("validation now and then", "accumulation", "accumulation and validation between")
 
 
 @pytest.mark.parametrize(
