@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-def resume_command(overrides: Sequence[str], checkpoint: Path | None, folder: str) -> str:
+def resume_command(overrides: Sequence[str], checkpoint: Path | str | None, folder: str) -> str:
     """The command that has a run go on in its folder, quoted for the shell and for Hydra.
 
     Args:
