@@ -77,7 +77,8 @@ def main(cfg: dict[str, Any]) -> float | None:
         )
     except RunStopped as stop:
         start = stop.checkpoint or cfg["ckpt_path"]  # before anything was saved it goes on where it came from
-        again = resume_command(run.overrides.task, start, cfg["paths"]["output_dir"])
+        options = [*config.flags_of_this_job("rtmo.train"), *run.overrides.task]
+        again = resume_command(options, start, cfg["paths"]["output_dir"])
         of_sweep = f"the same command with {config.override('hydra.sweep.dir', run.sweep.dir)}"
         print_stop(stop, of_sweep if in_sweep else again)
         raise

@@ -153,9 +153,12 @@ def test_a_run_that_fails_for_reasons_of_the_machine_ends_with_one_message_and_e
 
 def test_a_run_that_is_stopped_before_it_saved_anything_goes_on_where_it_came_from(call, monkeypatch, tmp_path):
     monkeypatch.setattr(train, "train", Mock(side_effect=RunStopped("SIGTERM", None)))
-    code, stdout, _ = call(train.main, *TINY, "ckpt_path=other/last.ckpt", "hydra.run.dir=run")
+    (tmp_path / "mine").mkdir()
+    own = ("--config-dir", str(tmp_path / "mine"))
+    code, stdout, _ = call(train.main, *own, *TINY, "ckpt_path=other/last.ckpt", "hydra.run.dir=run")
     assert code == EXIT_INTERRUPTED
     assert stdout.startswith("stopped by SIGTERM; saved nothing; this goes on:\n")
+    assert f"python -m rtmo.train --config-dir {tmp_path / 'mine'} model=rtmo_n " in stdout
     assert stdout.endswith(f" ckpt_path=other/last.ckpt hydra.run.dir={tmp_path / 'run'}\n")
 
 
