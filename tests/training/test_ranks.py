@@ -11,7 +11,7 @@ from unittest.mock import Mock
 import pytest
 from lightning.fabric.plugins.environments import LightningEnvironment
 
-from rtmo.errors import EXIT_INTERRUPTED, InputError, RunError
+from rtmo.errors import EXIT_INPUT_ERROR, EXIT_INTERRUPTED, InputError, RunError
 from rtmo.training import ranks
 from rtmo.training.ranks import RANK_VARIABLES, Rank, RankLauncher, first_failure
 
@@ -89,14 +89,17 @@ def test_one_that_does_not_end_is_ended(monkeypatch, caplog):
     assert "rank 1" in caplog.text
 
 
-def test_a_rank_that_waits_in_vain_for_another_is_ended(monkeypatch, caplog):
-    """The first is in a collective, which nothing interrupts, when the second is killed."""
-    ended = threading.Event()
+@pytest.mark.parametrize(
+    ("script", "kind", "code"), [(KILLED, RunError, 1), ("raise SystemExit(2)", InputError, EXIT_INPUT_ERROR)]
+)
+def test_a_rank_that_waits_in_vain_for_another_is_ended(monkeypatch, caplog, script, kind, code):
+    """The first is in a collective, which nothing interrupts, when the second ends."""
+    ended, codes = threading.Event(), []
     monkeypatch.setattr(ranks, "GRACE", 0.1)
-    monkeypatch.setattr(ranks.os, "_exit", lambda code: ended.set())
-    with pytest.raises(RunError, match="rank 1"):
-        launch(KILLED, lambda: ended.wait(30))
-    assert ended.is_set()
+    monkeypatch.setattr(ranks.os, "_exit", lambda code: codes.append(code) or ended.set())
+    with pytest.raises(kind, match="rank 1"):
+        launch(script, lambda: ended.wait(30))
+    assert codes == [code]
     assert "rank 1" in caplog.text
 
 

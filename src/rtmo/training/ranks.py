@@ -136,7 +136,7 @@ def _watch(ranks: Sequence[Rank], done: threading.Event) -> None:
             log.error("%s; this run ends", failure)
             if not done.wait(GRACE):
                 end(ranks)
-                os._exit(1)
+                os._exit(EXIT_INPUT_ERROR if isinstance(failure, InputError) else 1)
             return
 
 

@@ -60,10 +60,10 @@ class NonFinite(Callback):
         self._before: list[Tensor] = []  # the statistics after the last step that was not skipped
 
     def state_dict(self) -> dict[str, Any]:
-        return {"skipped": self.skipped}
+        return {"skipped": self.skipped, "in_a_row": self._in_a_row}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.skipped = state_dict["skipped"]
+        self.skipped, self._in_a_row = state_dict["skipped"], state_dict["in_a_row"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         norms = [module for module in pl_module.modules() if isinstance(module, _BatchNorm)]
