@@ -146,18 +146,26 @@ def command_of_this_job(module: str) -> list[str]:
     The other process logs to a file of its own, named after its ``LOCAL_RANK``.
     """
     run = HydraConfig.get()
-    flags = {"main": "--config-path", "command-line": "--config-dir"}
-    sources = [(flags.get(source.provider), source.path) for source in run.runtime.config_sources]
     own = [text for text in run.overrides.hydra if not text.startswith("hydra.mode=")]
     return [
-        *(sys.executable, "-m", module, "--config-name", str(run.job.config_name)),
-        *(word for flag, path in sources if flag is not None for word in (flag, path)),
+        *(sys.executable, "-m", module),
+        *flags_of_this_job(module),
         *own,
         *run.overrides.task,
         "hydra.mode=RUN",
         override("hydra.run.dir", run.runtime.output_dir),
         f"hydra.job.name={run.job.name}_rank${{oc.env:LOCAL_RANK}}",
     ]
+
+
+def flags_of_this_job(module: str) -> list[str]:
+    """The flags that choose the config of the job that runs, where it is not the one of the entry point."""
+    run = HydraConfig.get()
+    name, usual = str(run.job.config_name), module.rpartition(".")[2]
+    kinds = {"main": "--config-path", "command-line": "--config-dir"}
+    folders = [(kinds.get(source.provider), source.path) for source in run.runtime.config_sources]
+    chosen = [(flag, path) for flag, path in folders if flag is not None and Path(path) != conf_dir()]
+    return [*(() if name == usual else ("--config-name", name)), *(word for pair in chosen for word in pair)]
 
 
 def override(key: str, value: str | None) -> str:

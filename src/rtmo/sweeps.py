@@ -83,7 +83,7 @@ def run_job(task: Callable[[DictConfig], Any], cfg: DictConfig) -> Any:
             wants_traceback = not says_all or os.environ.get("HYDRA_FULL_ERROR") == "1"
             (folder / ERROR).write_text(traceback.format_exc() if wants_traceback else f"error: {message}\n")
         log.error("job %s %s: %s", job.job.num, record["state"], message)
-    except SystemExit as stop:  # Lightning's, after SIGTERM, says that all is well
+    except SystemExit as stop:  # Lightning's, after SIGTERM in an evaluation, says that all is well
         raise SystemExit(stop.code or 128 + signal.SIGTERM) from None
     _write(folder, record)
     return result

@@ -76,7 +76,9 @@ def main(cfg: dict[str, Any]) -> float | None:
             rank_command=[*config.command_of_this_job("rtmo.train"), config.override("ckpt_path", cfg["ckpt_path"])],
         )
     except RunStopped as stop:
-        again = resume_command(run.overrides.task, stop.checkpoint, cfg["paths"]["output_dir"])
+        start = stop.checkpoint or cfg["ckpt_path"]  # before anything was saved it goes on where it came from
+        options = [*config.flags_of_this_job("rtmo.train"), *run.overrides.task]
+        again = resume_command(options, start, cfg["paths"]["output_dir"])
         of_sweep = f"the same command with {config.override('hydra.sweep.dir', run.sweep.dir)}"
         print_stop(stop, of_sweep if in_sweep else again)
         raise
@@ -85,8 +87,7 @@ def main(cfg: dict[str, Any]) -> float | None:
 @rank_zero_only
 def print_stop(stop: RunStopped, again: str) -> None:
     """Says why a run ended before its end, and how it goes on."""
-    saved = stop.checkpoint or "nothing, as callbacks.last is null"
-    print(f"stopped by {stop.reason}; saved {saved}; this goes on:\n  {again}")
+    print(f"stopped by {stop.reason}; saved {stop.checkpoint or 'nothing'}; this goes on:\n  {again}")
 
 
 def train(

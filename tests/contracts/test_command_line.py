@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -16,8 +17,9 @@ from rtmo.config import conf_dir
 from rtmo.data_commands import convert as data_convert
 from rtmo.data_commands import get as data_get
 from rtmo.data_commands import shard as data_shard
-from rtmo.errors import InputError, RunError
+from rtmo.errors import EXIT_INTERRUPTED, InputError, RunError
 from rtmo.report import __main__ as report
+from rtmo.training.callbacks.stop_requests import RunStopped
 
 TINY = ("model=rtmo_n", "data=synthetic", "trainer=cpu", "image_size=[64,64]", "data.train.num_images=4")
 
@@ -147,6 +149,17 @@ def failed(*_args, **_kwargs):
 def test_a_run_that_fails_for_reasons_of_the_machine_ends_with_one_message_and_exit_code_1(call, monkeypatch):
     monkeypatch.setattr(train, "train", failed)
     assert call(train.main, *TINY) == (1, "", "error: metrics.csv: cannot be written; make room\n")
+
+
+def test_a_run_that_is_stopped_before_it_saved_anything_goes_on_where_it_came_from(call, monkeypatch, tmp_path):
+    monkeypatch.setattr(train, "train", Mock(side_effect=RunStopped("SIGTERM", None)))
+    (tmp_path / "mine").mkdir()
+    own = ("--config-dir", str(tmp_path / "mine"))
+    code, stdout, _ = call(train.main, *own, *TINY, "ckpt_path=other/last.ckpt", "hydra.run.dir=run")
+    assert code == EXIT_INTERRUPTED
+    assert stdout.startswith("stopped by SIGTERM; saved nothing; this goes on:\n")
+    assert f"python -m rtmo.train --config-dir {tmp_path / 'mine'} model=rtmo_n " in stdout
+    assert stdout.endswith(f" ckpt_path=other/last.ckpt hydra.run.dir={tmp_path / 'run'}\n")
 
 
 def test_every_error_keeps_its_traceback_if_asked_for(call, monkeypatch):

@@ -67,7 +67,9 @@ def test_a_finished_run_gives_its_metrics_wherever_it_is_now(tmp_path):
 
 def test_what_does_not_change_the_network_may_be_other(tmp_path):
     leave_run(tmp_path / "run", finished=True)
-    quiet = {"data": {"num_workers": 8}, "callbacks": {"progress": None}, "logger": {"wandb": {"project": "rtmo"}}}
+    callbacks = {"progress": None, "last": {"every_minutes": 5}}
+    quiet = {"data": {"num_workers": 8}, "callbacks": callbacks, "logger": {"wandb": {"project": "rtmo"}}}
+    quiet["trainer"] = {"max_time": "00:12:00:00"}
     assert continue_run(config(tmp_path / "run", **quiet)) == {"val/AP": 0.25}
 
 

@@ -15,6 +15,7 @@ from rtmo.config_errors import explain
 from rtmo.errors import InputError, RunError
 from rtmo.training.batch_plan import plan_batch
 from rtmo.training.failures import told
+from rtmo.weights.file import write_whole
 
 PLAN = plan_batch(32, 1, 256)
 
@@ -78,13 +79,24 @@ def test_a_full_disk(tmp_path):
     assert message(full, tmp_path).startswith(said)
     refused = InputError("paths.output_dir: cannot be written; choose another place")  # as of summary.json
     refused.__cause__ = full
-    assert message(refused, tmp_path).startswith(said)
+    assert message(refused, tmp_path) == str(refused)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it")
 def test_a_disk_that_fills_while_torch_saves(tmp_path):
     with pytest.raises(RunError, match=r"(cannot|could not) be written"), told(PLAN, tmp_path):
         torch.save({"w": torch.zeros(10_000)}, "/dev/full")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it")
+def test_a_disk_that_fills_while_a_checkpoint_is_written(tmp_path):
+    def write(unfinished: Path) -> None:
+        unfinished.symlink_to("/dev/full")
+        torch.save({"w": torch.zeros(10_000)}, unfinished)
+
+    last = tmp_path / "last.ckpt"
+    with pytest.raises(RunError, match=f"{last}: cannot be written"), told(PLAN, tmp_path):
+        write_whole(last, write)
 
 
 def from_worker(error: Exception) -> Exception:

@@ -11,7 +11,7 @@ from unittest.mock import Mock
 import pytest
 from lightning.fabric.plugins.environments import LightningEnvironment
 
-from rtmo.errors import EXIT_INTERRUPTED, InputError
+from rtmo.errors import EXIT_INPUT_ERROR, EXIT_INTERRUPTED, InputError, RunError
 from rtmo.training import ranks
 from rtmo.training.ranks import RANK_VARIABLES, Rank, RankLauncher, first_failure
 
@@ -54,8 +54,8 @@ def test_nothing_is_left_for_the_next_run(monkeypatch):
 @pytest.mark.parametrize(
     ("script", "kind", "message"),
     [
-        ("raise SystemExit(3)", RuntimeError, r"rank 1 \(process \d+\) ended with exit code 3"),
-        (KILLED, RuntimeError, r"rank 1 \(process \d+\) was killed by SIGKILL; out of memory\?"),
+        ("raise SystemExit(3)", RunError, r"rank 1 \(process \d+\) ended with exit code 3"),
+        (KILLED, RunError, r"rank 1 \(process \d+\) was killed by SIGKILL; out of memory\?"),
         ("raise SystemExit(2)", InputError, r"rank 1 \(process \d+\) cannot use its input"),
     ],
 )
@@ -89,14 +89,17 @@ def test_one_that_does_not_end_is_ended(monkeypatch, caplog):
     assert "rank 1" in caplog.text
 
 
-def test_a_rank_that_waits_in_vain_for_another_is_ended(monkeypatch, caplog):
-    """The first is in a collective, which nothing interrupts, when the second is killed."""
-    ended = threading.Event()
+@pytest.mark.parametrize(
+    ("script", "kind", "code"), [(KILLED, RunError, 1), ("raise SystemExit(2)", InputError, EXIT_INPUT_ERROR)]
+)
+def test_a_rank_that_waits_in_vain_for_another_is_ended(monkeypatch, caplog, script, kind, code):
+    """The first is in a collective, which nothing interrupts, when the second ends."""
+    ended, codes = threading.Event(), []
     monkeypatch.setattr(ranks, "GRACE", 0.1)
-    monkeypatch.setattr(ranks.os, "_exit", lambda code: ended.set())
-    with pytest.raises(RuntimeError, match="rank 1"):
-        launch(KILLED, lambda: ended.wait(30))
-    assert ended.is_set()
+    monkeypatch.setattr(ranks.os, "_exit", lambda code: codes.append(code) or ended.set())
+    with pytest.raises(kind, match="rank 1"):
+        launch(script, lambda: ended.wait(30))
+    assert codes == [code]
     assert "rank 1" in caplog.text
 
 
@@ -115,10 +118,12 @@ def test_a_rank_that_lost_its_launcher_names_it(monkeypatch):
     monkeypatch.setattr(ranks.threading, "Thread", Mock())
     monkeypatch.setenv("LOCAL_RANK", "1")
     launcher = RankLauncher(LightningEnvironment(), 2, 1)
-    for started_by, message in ((os.getppid() + 1, "rank 0 of this machine"), (os.getppid(), "Connection closed")):
+    gone, alive = os.getppid() + 1, os.getppid()
+    told, untold = (RunError, "rank 0 of this machine"), (RuntimeError, "Connection closed")
+    for started_by, (kind, message) in ((gone, told), (alive, untold)):
         monkeypatch.setenv(ranks.LAUNCHER, str(started_by))
         monkeypatch.setattr(ranks, "GRACE", 0.0)
-        with pytest.raises(RuntimeError, match=message):
+        with pytest.raises(kind, match=message):
             launcher.launch(
                 Mock(side_effect=RuntimeError("[../gloo/transport/tcp/pair.cc:534] Connection closed by peer"))
             )

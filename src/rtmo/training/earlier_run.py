@@ -18,10 +18,10 @@ from rtmo.training.checkpoint_io import FOLDER, LAST, PREVIOUS, newest
 from rtmo.training.redaction import redacted
 from rtmo.weights.file import RECORD, read_file
 
-# Keys that say where things are, how fast they go and what is told of them: the network is the same.
+# Keys that say where things are, how fast they go, when they are saved and what is told: the network is the same.
 WITHOUT_EFFECT = (
     *("paths", "logger", "optimized_metric", "data.num_workers", "data.cache_gb"),
-    *("callbacks.progress", "trainer.log_every_n_steps"),
+    *("callbacks.progress", "callbacks.last", "trainer.log_every_n_steps", "trainer.max_time"),
 )
 OWN_CHECKPOINTS = tuple(f"${{paths.output_dir}}/{FOLDER}/{name}" for name in (LAST, PREVIOUS))
 CODE = ("rtmo", "torch")  # packages whose version decides results

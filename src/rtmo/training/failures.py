@@ -10,9 +10,11 @@ import torch
 
 from rtmo.errors import InputError, RunError
 from rtmo.training.batch_plan import BatchPlan, plan_batch
+from rtmo.training.checkpoint_io import FOLDER, newest
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _WORKER = r"DataLoader worker \(pid.+?\) "
+_WRITER = r"PytorchStreamWriter failed|inline_container"
 # What torch says, and what that means. The first that fits counts.
 _MEANINGS = (
     (
@@ -34,7 +36,7 @@ _MEANINGS = (
         "no more files can be opened; raise the limit (ulimit -n 65536), or lower data.num_workers",
     ),
     (
-        r"PytorchStreamWriter failed|inline_container",
+        _WRITER,
         "a file could not be written, as happens when a disk is full; make room",
     ),
     (
@@ -59,9 +61,8 @@ def told(plan: BatchPlan, folder: Path) -> Iterator[None]:
     try:
         yield
     except (InputError, RunError) as error:
-        if isinstance(full := error.__cause__, OSError) and full.errno in _FULL:
-            raise RunError(f"{_meaning(full, plan)}{_way_on(folder)}") from error
-        raise type(error)(f"{str(error).rstrip()}{_way_on(folder)}") from error
+        kind = RunError if _is_full(error.__cause__) else type(error)
+        raise kind(f"{str(error).rstrip()}{_way_on(folder)}") from error
     except (RuntimeError, OSError, MemoryError) as error:
         if (meaning := _meaning(error, plan)) is None:
             raise
@@ -74,7 +75,7 @@ def _meaning(error: BaseException, plan: BatchPlan) -> str | None:
     said = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__).strip()
     if isinstance(error, torch.OutOfMemoryError):
         return f"the GPU has not enough memory for {plan}; {_smaller(plan)}"
-    if isinstance(error, OSError) and error.errno in _FULL:
+    if isinstance(error, OSError) and _is_full(error):
         place = "" if error.filename is None else f"{error.filename}: "
         return f"{place}cannot be written ({error.strerror}); make room"
     chain = f"{error} {error.__cause__}"  # a worker's death is told by one, its signal by the other
@@ -84,6 +85,13 @@ def _meaning(error: BaseException, plan: BatchPlan) -> str | None:
     if isinstance(error, OSError):
         return said
     return "the machine has not enough memory" if isinstance(error, MemoryError) else None
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Whether a file could not be written for want of room, which torch does not tell from other failures to write."""
+    if isinstance(error, OSError):
+        return error.errno in _FULL
+    return isinstance(error, RuntimeError) and re.search(_WRITER, str(error)) is not None
 
 
 def _smaller(plan: BatchPlan) -> str:
@@ -97,5 +105,5 @@ def _smaller(plan: BatchPlan) -> str:
 
 
 def _way_on(folder: Path) -> str:
-    last = folder / "checkpoints" / "last.ckpt"
-    return f"; the run goes on with ckpt_path={last}" if last.is_file() else ""
+    last = newest(folder / FOLDER)
+    return f"; the run goes on with ckpt_path={last}" if last is not None else ""

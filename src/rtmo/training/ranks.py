@@ -16,7 +16,7 @@ from lightning.fabric.strategies.launchers.subprocess_script import _basic_subpr
 from lightning.fabric.utilities.distributed import _set_num_threads_if_needed
 from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 
-from rtmo.errors import EXIT_INPUT_ERROR, EXIT_INTERRUPTED, InputError
+from rtmo.errors import EXIT_INPUT_ERROR, EXIT_INTERRUPTED, InputError, RunError
 
 GRACE = 20.0  # seconds in which a rank that lost another may end by itself
 FAREWELL = 60.0  # seconds that the others have to end when rank 0 has
@@ -41,7 +41,7 @@ class RankLauncher(_SubprocessScriptLauncher):
         """Calls the function in this process while further ranks, if they are ours to start, do the same.
 
         Raises:
-            RuntimeError: If another rank failed. Names it.
+            RunError: If another rank failed. Names it.
             InputError: If what failed is input that it cannot use.
         """
         self.cluster_environment.validate_settings(num_devices=self.num_processes, num_nodes=self.num_nodes)
@@ -113,10 +113,8 @@ class Rank(subprocess.Popen[bytes]):
             return InputError(f"rank {self.rank} (process {self.pid}) cannot use its input; its own message says why")
         if code < 0:
             reason = "out of memory?" if code == -signal.SIGKILL else "its own message may say why"
-            return RuntimeError(f"rank {self.rank} (process {self.pid}) was killed by {_name(-code)}; {reason}")
-        return RuntimeError(
-            f"rank {self.rank} (process {self.pid}) ended with exit code {code}; its own message says why"
-        )
+            return RunError(f"rank {self.rank} (process {self.pid}) was killed by {_name(-code)}; {reason}")
+        return RunError(f"rank {self.rank} (process {self.pid}) ended with exit code {code}; its own message says why")
 
 
 def first_failure(ranks: Sequence[Rank], wait: float = 0.0) -> Exception | None:
@@ -138,7 +136,7 @@ def _watch(ranks: Sequence[Rank], done: threading.Event) -> None:
             log.error("%s; this run ends", failure)
             if not done.wait(GRACE):
                 end(ranks)
-                os._exit(1)
+                os._exit(EXIT_INPUT_ERROR if isinstance(failure, InputError) else 1)
             return
 
 
@@ -147,7 +145,7 @@ def _following(launcher: str | None) -> Iterator[None]:
     """Ends this process if the one that started it is gone; None: something else looks after it.
 
     Raises:
-        RuntimeError: If it is gone, and this one noticed by itself.
+        RunError: If it is gone, and this one noticed by itself.
     """
     if launcher is None:
         yield
@@ -158,7 +156,7 @@ def _following(launcher: str | None) -> Iterator[None]:
         yield
     except Exception as error:
         if lost_another(error) and _is_gone(int(launcher), wait=GRACE / 10):
-            raise RuntimeError(message) from error
+            raise RunError(message) from error
         raise
 
 

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-def resume_command(overrides: Sequence[str], checkpoint: Path | None, folder: str) -> str:
+def resume_command(options: Sequence[str], checkpoint: Path | str | None, folder: str) -> str:
     """The command that has a run go on in its folder, quoted for the shell and for Hydra.
 
     Args:
-        overrides: What its own command line changed.
+        options: Of its own command line.
         checkpoint: None has it begin anew.
     """
-    options = [override for override in overrides if not override.startswith("ckpt_path=")]
+    kept = [option for option in options if not option.startswith("ckpt_path=")]
     start = [] if checkpoint is None else [f"ckpt_path={quoted(str(checkpoint))}"]
-    return shlex.join(["python", "-m", "rtmo.train", *options, *start, f"hydra.run.dir={quoted(folder)}"])
+    return shlex.join(["python", "-m", "rtmo.train", *kept, *start, f"hydra.run.dir={quoted(folder)}"])
 
 
 def quoted(value: str) -> str:

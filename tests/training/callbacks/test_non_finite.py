@@ -138,7 +138,11 @@ def test_no_checkpoint_of_a_network_that_may_have_diverged(tmp_path):
     trainer, _, callback = fit(tmp_path, [batch_of(0), batch_of(2, poison=NAN)])
     trainer.save_checkpoint(tmp_path / "one.ckpt")
     saved = torch.load(tmp_path / "one.ckpt", weights_only=True)
-    assert saved["callbacks"][callback.state_key] == {"skipped": 1}
+    resumed = NonFinite()
+    resumed.load_state_dict(saved["callbacks"][callback.state_key])
+    assert resumed.skipped == 1
+    with pytest.raises(RunError, match="5 steps in a row and 5 in all"):  # the one before the checkpoint included
+        fit(tmp_path, [batch_of(2, poison=NAN)] * 4, callback=resumed)
     trainer, _, _ = fit(tmp_path, [batch_of(0), batch_of(2, poison=NAN), batch_of(4, poison=NAN)])
     with pytest.raises(RunError, match="2 steps in a row"):
         trainer.save_checkpoint(tmp_path / "two.ckpt")

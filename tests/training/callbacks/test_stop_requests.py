@@ -89,12 +89,18 @@ def ask(trainer: Trainer, number: int = signal.SIGTERM) -> None:
 
 
 def run(
-    folder: Path, *callbacks: Callback, last: dict | None = None, max_time: object = None, num_workers=0, **options
+    folder: Path,
+    *callbacks: Callback,
+    last: dict | None = None,
+    max_time: object = None,
+    num_workers=0,
+    val_images=2,
+    **options,
 ):
     """Starts a run, or has it go on where its folder says; three batches an epoch, four epochs."""
     data = PoseDataModule(
         train=NoiseSource(7),
-        val=NoiseSource(2),
+        val=NoiseSource(val_images),
         image_size=SIZE,
         batch_size=3,
         num_workers=num_workers,
@@ -198,6 +204,19 @@ def test_a_run_that_is_killed_loses_the_steps_since_its_last_checkpoint(tmp_path
     assert outcome(parts) == outcome(whole)
     with (whole / "metrics.csv").open() as lines:
         assert sum(bool(row["train/loss"]) for row in csv.DictReader(lines)) == 12
+
+
+class Terminating(Callback):
+    """Sends its own process SIGTERM while the validation is tried out."""
+
+    def on_validation_batch_start(self, *_):
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_request_before_the_first_step_ends_the_run_there(tmp_path):
+    with pytest.raises(RunStopped) as stop:
+        run(tmp_path, Terminating(), last={}, val_images=4)  # two batches, between which Lightning ends with code 0
+    assert (stop.value.code, stop.value.reason, stop.value.checkpoint) == (EXIT_INTERRUPTED, "SIGTERM", None)
 
 
 def test_a_time_limit_stops_after_a_step_and_counts_from_each_start(tmp_path):

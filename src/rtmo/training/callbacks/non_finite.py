@@ -1,8 +1,7 @@
 """Optimizer steps whose loss or gradients are not finite: skipped, counted, and kept for inspection."""
 
-import io
+import functools
 import logging
-import os
 from collections import deque
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +18,7 @@ from torch.optim import Optimizer
 from rtmo.errors import RunError
 from rtmo.training.module import PoseModule
 from rtmo.types import Batch
+from rtmo.weights.file import write_whole
 
 FOLDER = "non_finite"  # of the run's folder
 _HELD_IMAGES = 64  # of the micro-batches of a step, in case they are to be saved: 75 MiB at 640 px
@@ -60,10 +60,10 @@ class NonFinite(Callback):
         self._before: list[Tensor] = []  # the statistics after the last step that was not skipped
 
     def state_dict(self) -> dict[str, Any]:
-        return {"skipped": self.skipped}
+        return {"skipped": self.skipped, "in_a_row": self._in_a_row}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.skipped = state_dict["skipped"]
+        self.skipped, self._in_a_row = state_dict["skipped"], state_dict["in_a_row"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         norms = [module for module in pl_module.modules() if isinstance(module, _BatchNorm)]
@@ -128,12 +128,7 @@ class NonFinite(Callback):
             "losses": torch.stack(self._losses).cpu(),
             "batches": [{"batch_idx": number, **asdict(batch.to("cpu"))} for number, batch in self._batches],
         }
-        buffer = io.BytesIO()
-        torch.save(content, buffer)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(".part")
-        part.write_bytes(buffer.getvalue())
-        os.replace(part, file)
+        write_whole(file, functools.partial(torch.save, content))
         return f"; saved to {file}"
 
     def _error(self, trainer: Trainer) -> RunError:

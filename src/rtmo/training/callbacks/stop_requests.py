@@ -72,17 +72,20 @@ class StopRequests(Callback):
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     def _listen(self) -> None:
-        for number in SIGNALS:
-            signal.signal(number, self._request)
+        if threading.current_thread() is threading.main_thread() and not self._reason:
+            for number in SIGNALS:
+                signal.signal(number, self._request)
 
     def _request(self, number: int, _: FrameType | None) -> None:
         self._reason = signal.Signals(number).name
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.default_int_handler)  # a second one stops at once
 
+    def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._listen()  # Lightning has put its own handler for SIGTERM in front, which would end with exit code 0
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if threading.current_thread() is threading.main_thread() and not self._reason:
-            self._listen()  # Lightning has put its own handler for SIGTERM in front
+        self._listen()  # likewise, if there was no such check
         if self._agreement.any(trainer, self._is_asked()):
             self._stop(trainer)  # it is where it was when it started
 
