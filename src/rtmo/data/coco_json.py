@@ -343,7 +343,7 @@ def _check_values(
         ("bbox", ~_are_places(bboxes).all(1) | (bboxes[:, 2:] < 0).any(1), f"{_PLACES}, with width and height >= 0"),
         ("keypoints", ~_are_places(keypoints).all((1, 2)), _PLACES),
         ("keypoints", ~np.isin(keypoints[..., 2], (0, 1, 2)).all(1), "x, y, visibility with visibility 0, 1 or 2"),
-        ("area", ~(area <= FARTHEST**2) | (area < 0), f"finite, >= 0 and at most {FARTHEST:,} px squared"),
+        ("area", ~(area <= FARTHEST**2) | (area < 0), f"finite, >= 0 and at most {FARTHEST**2:,} px^2"),
     ):
         if bad.any():
             annotation = annotations[int(bad.argmax())]
