@@ -270,7 +270,8 @@ def pack_people(
     boxes = {row: annotation["bbox"] for row, annotation in enumerate(annotations)}
     bboxes = _numbers(file, "bbox", boxes, annotations).reshape(count, 4)
     given = [annotation.get("area") for annotation in annotations]
-    guess = AREA_OF_BOX * bboxes[:, 2] * bboxes[:, 3]
+    with np.errstate(all="ignore"):  # boxes are checked below
+        guess = AREA_OF_BOX * bboxes[:, 2] * bboxes[:, 3]
     areas = {row: guess[row] if value is None else value for row, value in enumerate(given)}
     area = _numbers(file, "area", areas, annotations)
     _check_values(file, annotations, bboxes, keypoints, area)
