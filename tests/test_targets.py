@@ -89,6 +89,11 @@ def test_targets_outside_the_allow_list_are_refused(target):
             refuse({"train": {"_target_": target}}, "data")
 
 
+@pytest.mark.parametrize("name", ["environments.SLURMEnvironment", "precision.MixedPrecision"])
+def test_plugins_of_the_trainer_are_allowed(name):
+    check_targets({"plugins": [{"_target_": f"lightning.pytorch.plugins.{name}"}]}, "trainer")
+
+
 def test_what_derives_from_a_class_of_ours_is_allowed():
     check_targets(IDENTITY)
     assert isinstance(build(IDENTITY), Identity)

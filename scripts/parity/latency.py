@@ -16,6 +16,7 @@ from rtmo import config
 from rtmo.benchmark.predict import KEYS, Bench, all_cases, score_request
 from rtmo.benchmark.prediction import DECODE, FIT, NETWORK
 from rtmo.benchmark.series import PREDICTION, Case, Row, measure_cases
+from rtmo.benchmark.tables import known, markdown, measured, reasons
 from rtmo.convert import convert
 
 SIZE = (640, 640)
@@ -52,7 +53,7 @@ def main() -> None:
             batch=arguments.batch,
             score=score_request(cfg),
         )
-    print(table(rows))
+    print(table(rows), *reasons(rows), sep="\n")
     print(f"\nPeak: {', '.join(f'{rate:.0f} GFLOP/s in {precision}' for precision, rate in rates.items())}")
 
 
@@ -71,20 +72,17 @@ def composed(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def table(rows: list[Row]) -> str:
     """Markdown, a row for each case: medians in ms."""
-    measured = [row for row in rows if row.error is None]
-    slowest = next((row.milliseconds[PREDICTION].median_ms for row in measured if row.name == REFERENCE), None)
-    lines = [HEADINGS, ["---", *["---:"] * (len(HEADINGS) - 1)]]
-    for row in measured:
+    slowest = next((row.milliseconds[PREDICTION].median_ms for row in measured(rows) if row.name == REFERENCE), None)
+    lines = []
+    for row in measured(rows):
+        prediction = row.milliseconds[PREDICTION]
         times = [f"{row.milliseconds[part].median_ms:.1f}" for part in (FIT, NETWORK, DECODE, PREDICTION)]
-        times.append(f"{row.milliseconds[PREDICTION].p95_ms:.1f}")
-        ratio = "" if slowest is None else f"{row.milliseconds[PREDICTION].median_ms / slowest:.2f}"
-        known = [
-            ("" if value is None else f"{value:{form}}")
-            for value, form in ((row.share_of_peak, ".0%"), (row.memory_mib, ".0f"), (row.people, "d"), (row.ap, ".3f"))
-        ]
-        lines.append([f"{row.name} ({row.description})", *times, ratio, *known])
-    failed = [f"\n{row.name}: not measured: {row.error}" for row in rows if row.error is not None]
-    return "\n".join([*(f"| {' | '.join(cells)} |" for cells in lines), *failed])
+        ratio = known(None if slowest is None else prediction.median_ms / slowest, ".2f")
+        rest = [known(row.share_of_peak, ".0%"), known(row.memory_mib, ".0f"), known(row.people, "d")]
+        lines.append(
+            [f"{row.name} ({row.description})", *times, f"{prediction.p95_ms:.1f}", ratio, *rest, known(row.ap, ".3f")]
+        )
+    return markdown(HEADINGS, lines)
 
 
 if __name__ == "__main__":

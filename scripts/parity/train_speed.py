@@ -15,8 +15,9 @@ from safetensors.torch import save_file
 
 from rtmo.benchmark.predict import PRECISIONS
 from rtmo.benchmark.series import Case, Row, measure_cases, measure_losses
+from rtmo.benchmark.tables import known, markdown, measured, reasons
 from rtmo.benchmark.train import all_cases
-from rtmo.benchmark.training import AVERAGE, BACKWARD, FORWARD, PARTS, STEP, WORK
+from rtmo.benchmark.training import ASSIGNMENT, AVERAGE, BACKWARD, FORWARD, PARTS, STEP, WORK
 from rtmo.skeletons import COCO17
 from rtmo.training.batch_size import random_people
 
@@ -69,41 +70,33 @@ def main() -> None:
             batch=batch,
             work=(FORWARD, BACKWARD),
         )
-    print(table_of_steps(steps))
+    print(table_of_steps(steps), *reasons(steps), sep="\n")
     print(f"\nPeak: {', '.join(f'{rate:.0f} GFLOP/s in {precision}' for precision, rate in rates.items())}\n")
     print(table_of_losses(losses))
 
 
 def table_of_steps(rows: Sequence[Row]) -> str:
     """Markdown, a row for each case: medians in ms."""
-    measured = [row for row in rows if row.error is None]
-    slowest = next((row.milliseconds[WORK].median_ms for row in measured if row.name == REFERENCE), None)
-    lines = [["case", *SHOWN, "step", "of the reference", "of peak", "MiB"]]
-    lines.append(["---", *["---:"] * (len(lines[0]) - 1)])
-    for row in measured:
+    slowest = next((row.milliseconds[WORK].median_ms for row in measured(rows) if row.name == REFERENCE), None)
+    lines = []
+    for row in measured(rows):
         step = row.milliseconds[WORK].median_ms
-        known = [
-            "" if value is None else f"{value:{form}}"
-            for value, form in (
-                (None if slowest is None else step / slowest, ".2f"),
-                (row.share_of_peak, ".0%"),
-                (row.memory_mib, ".0f"),
-            )
-        ]
         times = [f"{row.milliseconds[part].median_ms:.0f}" for part in SHOWN]
-        lines.append([row.name, *times, f"{step:.0f}", *known])
-    failed = [f"\n{row.name}: not measured: {row.error}" for row in rows if row.error is not None]
-    return "\n".join([*(f"| {' | '.join(cells)} |" for cells in lines), *failed])
+        ratio = known(None if slowest is None else step / slowest, ".2f")
+        lines.append(
+            [row.name, *times, f"{step:.0f}", ratio, known(row.share_of_peak, ".0%"), known(row.memory_mib, ".0f")]
+        )
+    return markdown(["case", *SHOWN, "step", "of the reference", "of peak", "MiB"], lines)
 
 
 def table_of_losses(rows: Mapping[str, Sequence[Row]]) -> str:
     """Markdown: assignment, and assignment and losses, by people in every image; medians in ms."""
-    lines = [["people in every image", *map(str, COUNTS)], ["---", *["---:"] * len(COUNTS)]]
-    for part, title in (("assignment", "assignment"), (STEP, "assignment and losses")):
+    lines = []
+    for part, title in ((ASSIGNMENT, "assignment"), (STEP, "assignment and losses")):
         for name, cells in rows.items():
             times = [f"{row.milliseconds[part].median_ms:.1f}" if row.error is None else row.error for row in cells]
             lines.append([f"{name}: {title}", *times])
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return markdown(["people in every image", *map(str, COUNTS)], lines)
 
 
 if __name__ == "__main__":

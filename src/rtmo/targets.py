@@ -23,9 +23,11 @@ ALLOWED_BASES = frozenset(
     {
         "albumentations.core.composition.BaseCompose",
         "albumentations.core.transforms_interface.BasicTransform",
+        "lightning.fabric.plugins.environments.cluster_environment.ClusterEnvironment",
         "lightning.pytorch.callbacks.callback.Callback",
         "lightning.pytorch.core.datamodule.LightningDataModule",
         "lightning.pytorch.loggers.logger.Logger",
+        "lightning.pytorch.plugins.precision.precision.Precision",
         "lightning.pytorch.profilers.profiler.Profiler",
         "lightning.pytorch.strategies.strategy.Strategy",
         "lightning.pytorch.trainer.trainer.Trainer",

@@ -177,10 +177,11 @@ def broken(**changes):
         (lambda content: content["images"][1].update(width=10**9), r"x 1000000000 px .*limit of 178,956,970 pixels"),
         (lambda content: content["images"][1].update(width=10**9, height=0), "above the limit"),
         (lambda content: content["images"][1].update(width="640"), "width must be a whole number"),
+        (broken(bbox=[0, 0, 1e300, 1e300], area=None), "annotation 2: bbox must be finite and within 100,000 px"),
         (broken(bbox=[0, 0, 1e9, 4]), "annotation 2: bbox must be finite and within 100,000 px"),
         (broken(keypoints=[1e308, 1, 2, 0, 0, 0]), "annotation 2: keypoints must be finite and within 100,000 px"),
         (broken(keypoints=[[1], 1, 2, 0, 0, 0]), "annotation 2: keypoints must be numbers"),
-        (broken(area=1e300), "annotation 2: area must be finite, >= 0 and at most"),
+        (broken(area=1e300), r"annotation 2: area must be finite, >= 0 and at most 10,000,000,000 px\^2"),
         (lambda content: [each.pop("keypoints") for each in content["annotations"]], "person_keypoints"),
     ],
 )

@@ -155,5 +155,6 @@ def test_the_limit_is_the_one_that_annotations_are_checked_by():
 
 def test_formats_that_run_programs_are_no_images(tmp_path):
     (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n")
-    with pytest.raises(InputError, match=r"a\.png: not an image"):
-        read_size(tmp_path / "a.png")
+    for look in (read_image, read_size):
+        with pytest.raises(InputError, match=r"a\.png: not an image, or a damaged one; download"):
+            look(tmp_path / "a.png")

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import torch
 
-from fuzzing.campaign import outcome_of, run, table
+from fuzzing.campaign import REFUSED, RESULT, outcome_of, run, table
 from fuzzing.subjects import SUBJECTS
 
 
@@ -23,7 +23,7 @@ def main() -> None:
         folder = Path(options["replay"]).resolve()
         outcome = outcome_of(SUBJECTS[folder.name.split("-")[0]], folder, limited=False)
         print(outcome)
-        raise SystemExit(outcome not in ("result", "refused"))
+        raise SystemExit(outcome not in (RESULT, REFUSED))
     kinds = options["kinds"].split(",") if options["kinds"] else list(SUBJECTS)
     cases = run(float(options["seconds"]), int(options["seed"]), Path(options["findings"]).resolve(), kinds)
     findings = [case for case in cases if case.is_finding]

@@ -24,7 +24,8 @@ from pathlib import Path
 import psutil
 
 from fuzzing.mutations import mutated
-from fuzzing.subjects import SUBJECTS, Subject
+from fuzzing.subject import Subject
+from fuzzing.subjects import SUBJECTS
 from rtmo.errors import InputError
 
 SECONDS_A_CASE = 20.0

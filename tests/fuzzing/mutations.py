@@ -180,7 +180,6 @@ def in_tar(content: bytes, rng: random.Random) -> bytes:
             if rng.random() < 0.5:
                 entry.name = rng.choice((*ODD_NAMES, entry.name))
                 entry.type = rng.choice(TAR_TYPES)
-
                 entry.linkname = rng.choice(ODD_NAMES)
                 data = rng.choice((data, b"", bytes(2**24), in_bytes(data, rng)))
             entry.size = len(data)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fuzzing.campaign import REFUSED, RESULT, outcome_of, run
-from fuzzing.subjects import Subject
+from fuzzing.subject import Subject
 from rtmo.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]

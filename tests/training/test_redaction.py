@@ -12,7 +12,7 @@ SECRET = "s3cr3t"
         {"api_key": SECRET, "project": "rtmo"},
         {"logger": [{"WANDB_API_KEY": SECRET}]},
         {"aws_secret_access_key": SECRET},
-        {"token": SECRET},
+        {"token": SECRET, "accessToken": SECRET},
         {"shards": f"https://me:{SECRET}@example.org/set"},
         {"shards": f"s3://{SECRET}@bucket/set"},
         {"shards": f"https://example.org/set?part=1&X-Amz-Signature={SECRET}&x=2"},
@@ -30,7 +30,7 @@ def test_secrets_become_stars(value):
 @pytest.mark.parametrize(
     "value",
     [
-        {"num_tokens": 3, "token": None, "password": ""},
+        {"num_tokens": 3, "tokenizer": "x", "token": None, "password": ""},
         {"path": "/data/a@b/c", "url": "https://example.org:8080/a?b=c", "shards": "s3://bucket/set"},
         ("a:b@c", 1.5, None, True, ["x"]),
         {"sources": {"tokyo": 1}, "monkey": "x", "signal": "y"},
@@ -55,5 +55,17 @@ def test_secrets_on_the_command_line_are_refused_without_being_repeated(override
     assert SECRET not in str(refused.value)
 
 
-def test_a_reference_to_the_environment_is_no_secret():
-    refuse_secrets(["seed=1", "+logger.wandb.api_key=${oc.env:KEY}", "data.shards=s3://bucket/set", "x.token=null"])
+@pytest.mark.parametrize(
+    "override",
+    [
+        "+logger.wandb.api_key=${oc.env:KEY}",
+        "+callbacks.x.token=${logger.wandb.token}",
+        "data.shards=s3://bucket/set",
+        "x.token=null",
+        "+x={token: null, password: false}",
+        "+model.num_tokens=16",
+        "+model.parts={token_width: 3, tokenizer: bytes}",
+    ],
+)
+def test_what_is_no_secret_is_accepted(override):
+    refuse_secrets(["seed=1", override])

@@ -4,13 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
 from rtmo.benchmark.latency import Latency
 from rtmo.benchmark.prediction import DECODE, NETWORK, PARTS
 from rtmo.benchmark.series import NETWORK_DECODE, PREDICTION, TOTAL, Row
+from rtmo.benchmark.tables import empty_table, known, label, measured, print_table
 
 # Okabe and Ito's, told apart by people of any colour vision
 COLOURS = dict(zip(PARTS, ("#999999", "#e69f00", "#0072b2", "#d55e00", "#56b4e9"), strict=True))
@@ -20,7 +19,7 @@ SIZE = ("params, M", "GFLOP")
 
 def growth(rows: Sequence[Row]) -> float | None:
     """By what share network and decoding take longer for the most people than for the fewest; None for fewer rows."""
-    medians = [row.milliseconds[NETWORK_DECODE].median_ms for row in rows if row.error is None]
+    medians = [row.milliseconds[NETWORK_DECODE].median_ms for row in measured(rows)]
     return medians[-1] / medians[0] - 1 if len(medians) > 1 else None
 
 
@@ -37,29 +36,17 @@ def print_rows(console: Console, title: str, rows: Sequence[Row]) -> None:
         "of peak": lambda row: known(row.share_of_peak, ".0%"),
         "AP": lambda row: known(row.ap, ".3f"),
     }
-    measured = [row for row in rows if row.error is None]
-    shown = {name: [cell(row) for row in measured] for name, cell in columns.items()}
+    shown = {name: [cell(row) for row in measured(rows)] for name, cell in columns.items()}
     shown = {name: cells for name, cells in shown.items() if any(cells) and (name not in SIZE or len(set(cells)) > 1)}
-    table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    table.add_column("ms", no_wrap=True)
-    for name in shown:
-        table.add_column(name, justify="right")
-    for row, *cells in zip(measured, *shown.values(), strict=True):
+    table = empty_table(title, list(shown))
+    for row, *cells in zip(measured(rows), *shown.values(), strict=True):
         table.add_row(label(row), *cells)
-    console.print(table)
-    for row in rows:
-        if row.error is not None:
-            console.print(f"{label(row)}: not measured: {row.error}", markup=False)
-
-
-def label(row: Row) -> str:
-    """Name of a row, and its batch if it is more than an image."""
-    return row.name if row.batch == 1 else f"{row.name}, batch {row.batch}"
+    print_table(console, table, rows)
 
 
 def draw(series: Mapping[str, Sequence[Row]], titles: Mapping[str, str]) -> Figure:
     """A panel for each series: bars of parts for cases and models, curves over image size and people."""
-    shown = {name: [row for row in rows if row.error is None] for name, rows in series.items()}
+    shown = {name: measured(rows) for name, rows in series.items()}
     shown = {name: rows for name, rows in shown.items() if rows}
     panels = {"cases": _draw_bars, "models": _draw_bars, "sides": _draw_curve, "people": _draw_curve}
     columns = min(2, max(1, len(shown)))
@@ -108,8 +95,3 @@ def draw_curve(axes: Axes, places: Sequence[int], times: Sequence[Latency], colo
 
 def _median(part: str) -> Callable[[Row], str]:
     return lambda row: f"{row.milliseconds[part].median_ms:.1f}" if part in row.milliseconds else ""
-
-
-def known(value: float | None, form: str) -> str:
-    """The value in a format; nothing for None."""
-    return "" if value is None else f"{value:{form}}"

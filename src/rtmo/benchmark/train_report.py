@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
-from rtmo.benchmark.predict_report import draw_curve, known
+from rtmo.benchmark.predict_report import draw_curve
 from rtmo.benchmark.series import Row
+from rtmo.benchmark.tables import empty_table, known, measured, print_table
 from rtmo.benchmark.training import ASSIGNMENT, LOSSES, PARTS, STEP, WORK
 
 # Okabe and Ito's, told apart by people of any colour vision
@@ -24,27 +23,22 @@ COLOURS = dict(
 
 def print_steps(console: Console, title: str, rows: Sequence[Row]) -> None:
     """A row for each case: medians in ms, then what else is known."""
-    table = _table(title, (*PARTS, WORK, STEP, "95th", "images/s", "of peak", "MiB"))
+    table = empty_table(title, (*PARTS, WORK, STEP, "95th", "images/s", "of peak", "MiB"))
     for row in measured(rows):
         step = row.milliseconds[STEP]
         numbers = [f"{row.milliseconds[part].median_ms:.1f}" for part in (*PARTS, WORK, STEP)]
         numbers += [f"{step.p95_ms:.1f}", f"{1000 * row.batch / step.median_ms:.2f}"]
         table.add_row(row.name, *numbers, known(row.share_of_peak, ".0%"), known(row.memory_mib, ".0f"))
-    _print(console, table, rows)
+    print_table(console, table, rows)
 
 
 def print_losses(console: Console, title: str, rows: Sequence[Row]) -> None:
     """A row for each number of people: medians in ms."""
     if rows:
-        table = _table(title, (ASSIGNMENT, LOSSES, "both"))
+        table = empty_table(title, (ASSIGNMENT, LOSSES, "both"))
         for row in measured(rows):
             table.add_row(row.name, *(f"{row.milliseconds[part].median_ms:.1f}" for part in (ASSIGNMENT, LOSSES, STEP)))
-        _print(console, table, rows)
-
-
-def measured(rows: Sequence[Row]) -> list[Row]:
-    """Those with numbers."""
-    return [row for row in rows if row.error is None]
+        print_table(console, table, rows)
 
 
 def draw(titles: Mapping[str, str], steps: Sequence[Row], losses: Sequence[Row]) -> Figure:
@@ -81,19 +75,3 @@ def _draw_curves(axes: Axes, rows: Sequence[Row]) -> None:
         draw_curve(axes, places, [row.milliseconds[part] for row in rows], COLOURS[part], part)
     axes.set(xlabel="people in every image", ylabel="ms", ylim=(0, None), xticks=places)
     axes.legend(loc="upper left", fontsize=8)
-
-
-def _table(title: str, columns: Sequence[str]) -> Table:
-    table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    table.add_column("ms", no_wrap=True)
-    for column in columns:
-        table.add_column(column, justify="right")
-    return table
-
-
-def _print(console: Console, table: Table, rows: Sequence[Row]) -> None:
-    """The table, and why rows are missing in it."""
-    console.print(table)
-    for row in rows:
-        if row.error is not None:
-            console.print(f"{row.name}: not measured: {row.error}", markup=False)

@@ -24,9 +24,8 @@ from rtmo.training.callbacks.ema import EMA
 from rtmo.training.module import PoseModule
 from rtmo.types import Batch
 
-DATA, FORWARD, ASSIGNMENT, LOSSES, BACKWARD, OPTIMIZER, AVERAGE, REST = PARTS = (
-    *("data", "forward", "assignment", "losses", "backward", "optimizer", "EMA", "rest"),
-)
+PARTS = ("data", "forward", "assignment", "losses", "backward", "optimizer", "EMA", "rest")
+DATA, FORWARD, ASSIGNMENT, LOSSES, BACKWARD, OPTIMIZER, AVERAGE, REST = PARTS
 WORK, STEP = "without data", "step"
 PRECISIONS = {"32": "float32", "bf16": "bfloat16", "16": "float16", "64": "float64"}  # by start of Lightning's names
 # Nothing of a run but its steps, all of one size.
@@ -102,7 +101,7 @@ class Training:
         try:
             skeleton = keypoint_set(self.cfg["skeleton"])
             module = build_module(self.cfg, skeleton)
-            average = {name: self.cfg["callbacks"][name] for name in ("ema",)}
+            average = {"ema": self.cfg["callbacks"]["ema"]}
             trainer = build_trainer({**self.cfg, "callbacks": average}, skeleton, [turns])
             with turns.timed(module):
                 trainer.fit(module, datamodule=build(self.cfg["data"], "data", skeleton))

@@ -94,8 +94,7 @@ def unpacked_beside(archive: Path) -> Path:
         return folder
     try:
         with zipfile.ZipFile(archive) as content:
-            listed = [entry for entry in content.infolist() if entry.filename]
-            other = [entry.filename for entry in listed if not _is_same(entry, folder / entry.filename)]
+            other = [each.filename for each in _files_of(content) if not _is_same(each, folder / each.filename)]
     except _DAMAGED as error:
         raise InputError(f"{archive}: damaged ({str(error)[:200]}); delete it and get it again") from error
     if other:
@@ -108,8 +107,6 @@ def unpacked_beside(archive: Path) -> Path:
 
 def _is_same(entry: zipfile.ZipInfo, file: Path) -> bool:
     """Whether a file may be an entry of an archive: by size, and by CRC for small files such as those of labels."""
-    if entry.is_dir():
-        return True
     if not file.is_file() or file.stat().st_size != entry.file_size:
         return False
     return entry.file_size > _READ_AT_ONCE or zlib.crc32(file.read_bytes()) == entry.CRC
@@ -147,10 +144,13 @@ def _of_tar(archive: Path, members: str) -> Iterator[_Member]:
                 yield _Member(entry.name, entry.size, entry.isreg(), stream)
 
 
+def _files_of(file: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    return [entry for entry in file.infolist() if entry.filename and not entry.is_dir()]
+
+
 def _of_zip(archive: Path, folder: Path, members: str) -> Iterator[_Member]:
     with zipfile.ZipFile(archive) as file:
-        listed = [entry for entry in file.infolist() if entry.filename]
-        entries = [entry for entry in listed if not entry.is_dir() and _is_wanted(entry.filename, members)]
+        entries = [entry for entry in _files_of(file) if _is_wanted(entry.filename, members)]
         absent = [entry.file_size for entry in entries if not (folder / entry.filename).exists()]
         check_room(folder, sum(absent), f"to unpack {archive.name}")  # a tar tells only at its end
         for entry in entries:

@@ -270,7 +270,8 @@ def pack_people(
     boxes = {row: annotation["bbox"] for row, annotation in enumerate(annotations)}
     bboxes = _numbers(file, "bbox", boxes, annotations).reshape(count, 4)
     given = [annotation.get("area") for annotation in annotations]
-    guess = AREA_OF_BOX * bboxes[:, 2] * bboxes[:, 3]
+    with np.errstate(all="ignore"):  # boxes are checked below
+        guess = AREA_OF_BOX * bboxes[:, 2] * bboxes[:, 3]
     areas = {row: guess[row] if value is None else value for row, value in enumerate(given)}
     area = _numbers(file, "area", areas, annotations)
     _check_values(file, annotations, bboxes, keypoints, area)
@@ -343,7 +344,7 @@ def _check_values(
         ("bbox", ~_are_places(bboxes).all(1) | (bboxes[:, 2:] < 0).any(1), f"{_PLACES}, with width and height >= 0"),
         ("keypoints", ~_are_places(keypoints).all((1, 2)), _PLACES),
         ("keypoints", ~np.isin(keypoints[..., 2], (0, 1, 2)).all(1), "x, y, visibility with visibility 0, 1 or 2"),
-        ("area", ~(area <= FARTHEST**2) | (area < 0), f"finite, >= 0 and at most {FARTHEST:,} px squared"),
+        ("area", ~(area <= FARTHEST**2) | (area < 0), f"finite, >= 0 and at most {FARTHEST**2:,} px^2"),
     ):
         if bad.any():
             annotation = annotations[int(bad.argmax())]

@@ -107,8 +107,10 @@ def _opened(file: StoredFile, content: Path | io.BytesIO) -> Iterator[Image.Imag
             yield image
     except Image.DecompressionBombError as error:
         raise InputError(f"{file}: too large ({error}); reduce the image") from error
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        raise InputError(f"{file}: not an image, or a damaged one ({error}); replace or remove it") from error
+    except UnidentifiedImageError as error:  # which says no more than that, of a buffer with its address
+        raise InputError(f"{file}: not an image, or a damaged one; {_FIX}") from error
+    except (OSError, ValueError, SyntaxError) as error:
+        raise InputError(f"{file}: not an image, or a damaged one ({error}); {_FIX}") from error
 
 
 def read_image(file: StoredFile, displayed: bool = False, reduction: int = 1) -> UInt8[np.ndarray, "h w 3"]:

@@ -7,7 +7,8 @@ from typing import Any
 from rtmo.errors import InputError
 
 REDACTED = "***"
-_NAMES = r"\w*(?:api_?key|access_?key|token|password|passwd|secret|credential|signature)\w*"
+# "token" is the end of a name: num_tokens and tokenizer are no secrets
+_NAMES = r"(?:\w*(?:api_?key|access_?key|password|passwd|secret|credential|signature)\w*|\w*token)"
 _KEY = re.compile(_NAMES, re.IGNORECASE)
 # of an address: user:password before the host, or a key among the parameters, as signed addresses have it
 _IN_TEXT = re.compile(
@@ -35,9 +36,9 @@ def refuse_secrets(overrides: Sequence[str]) -> None:
     """
     for override in overrides:
         key, _, value = override.partition("=")
-        named = re.search(rf"\b{_NAMES}\s*[:=]\s*[^\s,}}]", override, re.IGNORECASE)
-        is_from_environment = "oc.env:" in value
-        if not is_from_environment and (named or redacted(value) != value) and value.lower() not in ("", "null"):
+        named = re.search(rf"\b{_NAMES}\s*[:=]\s*(?!(?:null|true|false)\b)[^\s,}}]", override, re.IGNORECASE)
+        is_reference = "${" in value
+        if not is_reference and (named or redacted(value) != value):
             raise InputError(
                 f"{key}: holds a secret, which does not belong on a command line; put it into an environment variable "
                 f"and write '{key}=${{oc.env:NAME}}'"
