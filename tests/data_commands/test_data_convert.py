@@ -73,7 +73,10 @@ def test_arguments_that_cannot_be_used_are_named(tmp_path, raw, options, message
 
 def test_an_annotation_that_cannot_be_loaded_is_not_written(tmp_path, raw):
     raw.write_text(raw.read_text().replace("[0, 0, 50, 40]", "[0, 0, -50, 40]"))
-    with pytest.raises(InputError, match=r"raw\.json: annotation 1: bbox must be finite and within 100,000 px, with width and height >= 0"):
+    with pytest.raises(
+        InputError,
+        match=r"raw\.json: annotation 1: bbox must be finite and within 100,000 px, with width and height >= 0",
+    ):
         convert("aic", raw, tmp_path / "out.json")
     assert not (tmp_path / "out.json").exists()
 
