@@ -75,7 +75,7 @@ def test_an_annotation_that_cannot_be_loaded_is_not_written(tmp_path, raw):
     raw.write_text(raw.read_text().replace("[0, 0, 50, 40]", "[0, 0, -50, 40]"))
     with pytest.raises(
         InputError,
-        match=r"raw\.json: annotation 1: bbox must be finite and within 100,000 px, with width and height >= 0",
+        match=r"raw\.json: annotation 1: bbox must be finite .* width and height >= 0",
     ):
         convert("aic", raw, tmp_path / "out.json")
     assert not (tmp_path / "out.json").exists()
