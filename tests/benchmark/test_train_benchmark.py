@@ -25,7 +25,8 @@ def program(**answers: object) -> tuple[str, ...]:
 
 
 @pytest.mark.slow
-def test_steps_of_a_real_run_by_part():
+def test_steps_of_a_real_run_by_part(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     with Worker() as worker:
         said = worker.ask("prepare", kind="training", overrides=[*SMALL, "trainer.precision=bf16-mixed"], people=3)
         assert said == {"description": "torch bfloat16 on cpu"}
@@ -37,6 +38,7 @@ def test_steps_of_a_real_run_by_part():
             assert times[STEP] == pytest.approx(sum(times[part] for part in PARTS))
             assert times[WORK] == pytest.approx(times[STEP] - times["data"])
             assert answer["people"] == 6
+    assert not list(tmp_path.iterdir())
 
 
 def test_losses_of_so_many_people():

@@ -30,7 +30,7 @@ WORK, STEP = "without data", "step"
 PRECISIONS = {"32": "float32", "bf16": "bfloat16", "16": "float16", "64": "float64"}  # by start of Lightning's names
 # Nothing of a run but its steps, all of one size.
 STEPS_ONLY = (
-    *("nominal_batch=null", "multiscale=null", "pretrained=null", "logger=none", "paths.output_dir=unused"),
+    *("nominal_batch=null", "multiscale=null", "pretrained=null", "logger.csv=null", "paths.output_dir=unused"),
     *("trainer.max_epochs=1000000", "trainer.limit_val_batches=0", "trainer.num_sanity_val_steps=0"),
     *("+trainer.enable_checkpointing=false", "+trainer.enable_progress_bar=false"),
 )
