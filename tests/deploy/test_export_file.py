@@ -165,6 +165,7 @@ def test_every_size_on_photographs(size: str, form: str, shared_dir: Path, tmp_p
     """Batches of 1, 3 and 8. What forms differ in comes after the network, so that one size has all of them."""
     photographs = [read_any(path) for path in sorted((shared_dir / "data" / "coco" / "val2017").glob("*.jpg"))[:3]]
     square, wide = (np.stack([fit_image(image, s)[0] for image in photographs]) for s in ((256, 256), (384, 640)))
+    torch.manual_seed(0)  # of the weights: some of R50's have activations so large that float32 rounds them to a px
     model = enlivened(rtmo.load_model(size), as_tensor(square))
     file = save(tmp_path / "model.onnx", model, record_for(model, square, form), square, candidates=300)
 
