@@ -181,7 +181,7 @@ def _check_entries(file: Path, entries: Sequence[Any], kind: str, needed: Sequen
     seen = set()
     for position, entry in enumerate(entries):
         if not isinstance(entry, dict):
-            raise InputError(f"{file}: {kind} number {position} must be an object with fields, got {entry!r}")
+            raise InputError(f"{file}: {kind} number {position} must be an object with fields, got {entry!r:.200}")
         for field in needed:
             if field not in entry:
                 raise InputError(f"{file}: {kind} number {position} has no field {field!r}; add it")

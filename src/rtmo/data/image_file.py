@@ -109,7 +109,7 @@ def _opened(file: StoredFile, content: Path | io.BytesIO) -> Iterator[Image.Imag
         raise InputError(f"{file}: too large ({error}); reduce the image") from error
     except UnidentifiedImageError as error:  # which says no more than that, of a buffer with its address
         raise InputError(f"{file}: not an image, or a damaged one; {_FIX}") from error
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, RuntimeError) as error:  # the last of AVIF
         raise InputError(f"{file}: not an image, or a damaged one ({error}); {_FIX}") from error
 
 

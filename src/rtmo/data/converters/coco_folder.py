@@ -131,7 +131,9 @@ def _check_entries(content: Mapping[str, Any], file: Path) -> None:
     for field in ("images", "annotations", "categories"):
         for position, entry in enumerate(content[field]):
             if not isinstance(entry, dict):
-                raise InputError(f"{file}: {field}: number {position} must be an object with fields, got {entry!r}")
+                raise InputError(
+                    f"{file}: {field}: number {position} must be an object with fields, got {entry!r:.200}"
+                )
     for position, category in enumerate(content["categories"]):
         joints = category.get("keypoints") or []
         if whole_number(category.get("id")) is None or not isinstance(joints, list):

@@ -13,7 +13,10 @@ from rtmo.errors import InputError
 
 # What scipy raises for files that are cut short or of another kind; KeyError where the variable is not in the file,
 # MemoryError where a number says to be larger than the memory (the format ends at 4 GB).
-_DAMAGED = (KeyError, OSError, ValueError, TypeError, NotImplementedError, MemoryError, MatReadError, zlib.error)
+_DAMAGED = (
+    *(KeyError, OSError, ValueError, TypeError, NotImplementedError, MemoryError, MatReadError, zlib.error),
+    UnboundLocalError,  # a slip of scipy's
+)
 
 
 def read_variable(path: Path, name: str, published: str) -> Any:
