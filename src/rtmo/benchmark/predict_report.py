@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from rtmo.benchmark.latency import Latency
+from rtmo.benchmark.charts import draw_bars, draw_curve
 from rtmo.benchmark.prediction import DECODE, NETWORK, PARTS
 from rtmo.benchmark.series import NETWORK_DECODE, PREDICTION, TOTAL, Row
 from rtmo.benchmark.tables import empty_table, known, label, measured, print_table
@@ -63,17 +63,13 @@ def draw(series: Mapping[str, Sequence[Row]], titles: Mapping[str, str]) -> Figu
 
 
 def _draw_bars(axes: Axes, rows: Sequence[Row]) -> None:
-    """Medians of the parts side by side for an image, the first row at the top."""
-    names, starts = [label(row) for row in rows], [0.0] * len(rows)
-    for part in PARTS:
-        widths = [row.milliseconds[part].median_ms / row.batch if part in row.milliseconds else 0.0 for row in rows]
-        axes.barh(names, widths, left=starts, color=COLOURS[part], label=part)
-        starts = [start + width for start, width in zip(starts, widths, strict=True)]
-    for place, end in enumerate(starts):
-        axes.text(end, place, f" {end:.0f}", va="center")
-    axes.invert_yaxis()
-    axes.set(xlabel="ms an image, median of each part", xlim=(0, 1.45 * max(starts)))  # the legend is beside the bars
-    axes.legend(loc="lower right", fontsize=8)
+    """Medians of the parts for an image."""
+    widths = {
+        part: [row.milliseconds[part].median_ms / row.batch if part in row.milliseconds else 0.0 for row in rows]
+        for part in PARTS
+    }
+    draw_bars(axes, [label(row) for row in rows], widths, COLOURS)
+    axes.set(xlabel="ms an image, median of each part")
 
 
 def _draw_curve(axes: Axes, rows: Sequence[Row]) -> None:
@@ -83,14 +79,6 @@ def _draw_curve(axes: Axes, rows: Sequence[Row]) -> None:
         draw_curve(axes, places, [row.milliseconds[part] for row in rows], colour, part)
     axes.set(ylabel="ms", ylim=(0, None), xticks=places)
     axes.legend(loc="center right", fontsize=8)
-
-
-def draw_curve(axes: Axes, places: Sequence[int], times: Sequence[Latency], colour: str, label: str) -> None:
-    """A line of medians, and a band from it up to the 95th percentile."""
-    medians = [time.median_ms for time in times]
-    axes.plot(places, medians, "o-", color=colour, label=f"{label}, median")
-    highest = [time.p95_ms for time in times]
-    axes.fill_between(places, medians, highest, color=colour, alpha=0.2, linewidth=0, label="to 95th percentile")
 
 
 def _median(part: str) -> Callable[[Row], str]:

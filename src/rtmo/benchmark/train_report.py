@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from rtmo.benchmark.predict_report import draw_curve
+from rtmo.benchmark.charts import draw_bars, draw_curve
 from rtmo.benchmark.series import Row
 from rtmo.benchmark.tables import empty_table, known, measured, print_table
 from rtmo.benchmark.training import ASSIGNMENT, LOSSES, PARTS, STEP, WORK
@@ -55,17 +55,10 @@ def draw(titles: Mapping[str, str], steps: Sequence[Row], losses: Sequence[Row])
 
 
 def _draw_bars(axes: Axes, rows: Sequence[Row]) -> None:
-    """Medians of the parts side by side, the first row at the top."""
-    names, starts = [row.name for row in rows], [0.0] * len(rows)
-    for part in PARTS:
-        widths = [row.milliseconds[part].median_ms for row in rows]
-        axes.barh(names, widths, left=starts, color=COLOURS[part], label=part)
-        starts = [start + width for start, width in zip(starts, widths, strict=True)]
-    for place, end in enumerate(starts):
-        axes.text(end, place, f" {end:.0f}", va="center")
-    axes.invert_yaxis()
-    axes.set(xlabel="ms a step, median of each part", xlim=(0, 1.45 * max(starts)))  # the legend is beside the bars
-    axes.legend(loc="lower right", fontsize=8)
+    """Medians of the parts of a step."""
+    widths = {part: [row.milliseconds[part].median_ms for row in rows] for part in PARTS}
+    draw_bars(axes, [row.name for row in rows], widths, COLOURS)
+    axes.set(xlabel="ms a step, median of each part")
 
 
 def _draw_curves(axes: Axes, rows: Sequence[Row]) -> None:

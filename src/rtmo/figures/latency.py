@@ -14,9 +14,9 @@ import torch
 from matplotlib.figure import Figure
 
 from rtmo import config
+from rtmo.benchmark.charts import draw_curve
 from rtmo.benchmark.latency import Latency, interleaved
 from rtmo.benchmark.people import Cut, find_cuts
-from rtmo.benchmark.predict_report import draw_curve
 from rtmo.data.coco_json import write_json
 from rtmo.data.letterbox import fitted
 from rtmo.data.source import PoseSource
