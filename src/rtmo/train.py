@@ -1,6 +1,5 @@
 """Trains a model: ``python -m rtmo.train``; ``--help`` lists what can be set."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -46,7 +45,6 @@ KEYS = frozenset(
         *("optimizer", "schedule", "module", "metric", "trainer", "callbacks", "logger", "paths"),
     )
 )
-log = logging.getLogger(__name__)
 
 
 @config.main("train", KEYS)

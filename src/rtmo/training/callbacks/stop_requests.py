@@ -1,6 +1,5 @@
 """Runs that are asked to stop save themselves, and end with an exit code that says so."""
 
-import logging
 import signal
 import threading
 import time
@@ -20,8 +19,6 @@ from rtmo.types import Batch
 
 # Ctrl-C; schedulers and pre-emption; SLURM's warning ahead of them, as --signal=USR1@... has it sent.
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
-
-log = logging.getLogger(__name__)
 
 
 class RunStopped(SystemExit):
