@@ -5,13 +5,7 @@ published RTMO-s is tested with, which the package contains.
 """
 
 import itertools
-import json
-import logging
-import os
-import re
-import sys
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,9 +16,9 @@ import mmpose.models
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
-from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 from mmpose.registry import MODELS, TRANSFORMS
+from reference_worker import serve
 
 CONFIG = "body_2d_keypoint/rtmo/coco/rtmo-s_8xb32-600e_coco-640x640.py"
 
@@ -78,30 +72,10 @@ class Reference:
         times = {"read": read, "pre-process": fit, "network": self.network_ms, "decode": predict - self.network_ms}
         return {"milliseconds": times, "people": len(samples[0].pred_instances)}
 
-
-def main() -> None:
-    """Answers requests until there are no more."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print is no answer
-    warnings.simplefilter("ignore")
-    logging.disable(logging.INFO)
-    init_default_scope("mmpose")
-    reference = None
-    for line in sys.stdin:
-        request = json.loads(line)
-        do = request.pop("do")
-        if do == "prepare":
-            reference = Reference(**request)
-            answer = {"description": f"mmpose {mmpose.__version__}, torch float32 on cpu"}
-        elif do == "memory":
-            most = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
-            answer = {"mib": int(most[1]) / 2**10}
-        elif do == "score":
-            answer = {"AP": None}  # docs/numerics.md tells how near its poses are to ours
-        else:
-            answer = reference.run(**request)
-        print(json.dumps(answer), file=answers, flush=True)
+    def score(self, **_: Any) -> dict[str, Any]:
+        """docs/numerics.md tells how near its poses are to ours."""
+        return {"AP": None}
 
 
 if __name__ == "__main__":
-    main()
+    serve(Reference)

@@ -5,25 +5,17 @@ published RTMO-s in phase B, which the package contains; images are random, peop
 """
 
 import itertools
-import json
-import os
-import re
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import reference  # isort: skip  (first: it stands in for what mmpose imports)
-import logging
-import warnings
-
-import mmpose
 import torch
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from mmpose.structures import PoseDataSample
+from reference_worker import serve
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -39,14 +31,17 @@ class Training:
         image_size: (height, width) in px.
         batch: Images.
         backward: Whether whole steps are made.
+        people: In every image, where a request does not say.
     """
 
-    def __init__(self, folder: str, image_size: list[int], batch: int, backward: bool) -> None:
+    def __init__(
+        self, folder: str, image_size: list[int], batch: int, backward: bool, people: int | None = None
+    ) -> None:
         torch.manual_seed(0)
         config, self.model = reference.build("rtmo_s")
         self.model.train()
         reference.enter_phase(self.model, config, PHASE)
-        self.folder, self.backward = Path(folder), backward
+        self.folder, self.backward, self.people = Path(folder), backward, people
         self.images = torch.randint(256, (batch, 3, *image_size)).float()
         self.times: dict[str, float] = {}
         head = self.model.head
@@ -74,13 +69,14 @@ class Training:
 
         return timed_call
 
-    def run(self, people: int, batch: int | None = None) -> dict[str, Any]:
+    def run(self, people: int | None = None, batch: int | None = None) -> dict[str, Any]:
         """Milliseconds by part.
 
         Args:
-            people: In every image.
+            people: In every image; None: that of before.
             batch: That of before.
         """
+        people = self.people if people is None else people
         samples = people_of(load_file(self.folder / f"{people}.safetensors"))
         self.times = {}
         moments = [time.perf_counter()]
@@ -124,28 +120,5 @@ def people_of(batch: dict[str, Tensor]) -> list[PoseDataSample]:
     return samples
 
 
-def main() -> None:
-    """Answers requests until there are no more."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print is no answer
-    warnings.simplefilter("ignore")
-    logging.disable(logging.INFO)
-    init_default_scope("mmpose")
-    training, people = None, None
-    for line in sys.stdin:
-        request = json.loads(line)
-        do = request.pop("do")
-        if do == "prepare":
-            people = request.pop("people", None)
-            training = Training(**request)
-            answer = {"description": f"mmpose {mmpose.__version__}, torch float32 on cpu"}
-        elif do == "memory":
-            most = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
-            answer = {"mib": int(most[1]) / 2**10}
-        else:
-            answer = training.run(**{"people": people, **request})
-        print(json.dumps(answer), file=answers, flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    serve(Training)
