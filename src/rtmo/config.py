@@ -20,11 +20,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rtmo import sweeps
+from rtmo.commands import override
 from rtmo.config_data import expand
 from rtmo.config_errors import CONFIG_ERRORS, explain, unnamed_choice
 from rtmo.errors import EXIT_INPUT_ERROR, InputError, RunError
 from rtmo.targets import build, check_targets, did_you_mean
-from rtmo.training.resume_command import quoted
 
 __all__ = ["build", "compose", "conf_dir", "main", "validate"]
 
@@ -166,11 +166,6 @@ def flags_of_this_job(module: str) -> list[str]:
     folders = [(kinds.get(source.provider), source.path) for source in run.runtime.config_sources]
     chosen = [(flag, path) for flag, path in folders if flag is not None and Path(path) != conf_dir()]
     return [*(() if name == usual else ("--config-name", name)), *(word for pair in chosen for word in pair)]
-
-
-def override(key: str, value: str | None) -> str:
-    """As on the command line, whatever characters the value has."""
-    return f"{key}={'null' if value is None else quoted(value)}"
 
 
 def _run(job: Callable[[DictConfig], Any], config_name: str) -> None:

@@ -1,7 +1,6 @@
 """Poses in images, videos and from cameras: ``python -m rtmo.predict``; ``--help`` lists what can be set."""
 
 import io
-import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from rtmo import config
+from rtmo.commands import quoted
 from rtmo.errors import InputError
 from rtmo.inference.outputs import RESULTS, Outputs
 from rtmo.inference.predictor import Predictor
@@ -58,7 +58,7 @@ CHECKS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "smooth.beta": ("a number from 0 on", partial(is_from_0_to, inf)),
 }
 
-EXIT_INTERRUPTED = 130  # as shells have it of Ctrl-C
+EXIT_CTRL_C = 130  # as shells have it of Ctrl-C
 MOST_NAMES = 10  # in the message at the end; all are named when they are met
 
 
@@ -67,14 +67,15 @@ def overrides(arguments: Sequence[str]) -> list[str]:
 
     Its value is put in quotes, unless it has them: Hydra would not read names such as ``IMG (1).jpg``.
     """
-    return [f"media={_quoted(argument[7:])}" if argument.startswith("source=") else argument for argument in arguments]
+    return [
+        f"media={value if _has_quotes(value) else quoted(value)}" if option == "source" else argument
+        for argument in arguments
+        for option, _, value in [argument.partition("=")]
+    ]
 
 
-def _quoted(value: str) -> str:
-    if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
-        return value
-    value = re.sub(r'(\\*)("|$)', lambda end: 2 * end[1] + ("\\" + end[2] if end[2] else ""), value)
-    return '"' + value.replace("${", r"\${") + '"'
+def _has_quotes(value: str) -> bool:
+    return len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
 
 
 def prepare(cfg: DictConfig) -> None:
@@ -127,7 +128,7 @@ def predict(cfg: Mapping[str, Any]) -> None:
         )
     if was_interrupted:
         print("stopped; what was done by then is complete")
-        raise SystemExit(0 if sources[0].kind == "camera" else EXIT_INTERRUPTED)
+        raise SystemExit(0 if sources[0].kind == "camera" else EXIT_CTRL_C)
     refuse(faults, sources, folder)
 
 

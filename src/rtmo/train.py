@@ -13,6 +13,7 @@ from rich.console import Console
 from torch import Tensor
 
 from rtmo import config
+from rtmo.commands import override, resume_command
 from rtmo.console_tables import print_scores
 from rtmo.download import DownloadError
 from rtmo.errors import EXIT_INTERRUPTED, InputError
@@ -32,7 +33,6 @@ from rtmo.training.earlier_run import check_resumable, continue_run, in_folder_o
 from rtmo.training.module import PoseModule
 from rtmo.training.ranks import RankLauncher
 from rtmo.training.redaction import refuse_secrets
-from rtmo.training.resume_command import resume_command
 from rtmo.training.wandb_logger import RunWandbLogger
 from rtmo.weights.file import RECORD
 from rtmo.weights.load import load_pretrained
@@ -71,14 +71,16 @@ def main(cfg: dict[str, Any]) -> float | None:
             chosen_recipe=run.runtime.choices["recipe"],
             sweep=Path(run.sweep.dir).name if in_sweep else None,
             asked=asked,
-            rank_command=[*config.command_of_this_job("rtmo.train"), config.override("ckpt_path", cfg["ckpt_path"])],
+            rank_command=[*config.command_of_this_job("rtmo.train"), override("ckpt_path", cfg["ckpt_path"])],
         )
     except RunStopped as stop:
-        start = stop.checkpoint or cfg["ckpt_path"]  # before anything was saved it goes on where it came from
-        options = [*config.flags_of_this_job("rtmo.train"), *run.overrides.task]
-        again = resume_command(options, start, cfg["paths"]["output_dir"])
-        of_sweep = f"the same command with {config.override('hydra.sweep.dir', run.sweep.dir)}"
-        print_stop(stop, of_sweep if in_sweep else again)
+        if in_sweep:
+            again = f"the same command with {override('hydra.sweep.dir', run.sweep.dir)}"
+        else:
+            start = stop.checkpoint or cfg["ckpt_path"]  # before anything was saved it goes on where it came from
+            options = [*config.flags_of_this_job("rtmo.train"), *run.overrides.task]
+            again = resume_command(options, start, cfg["paths"]["output_dir"])
+        print_stop(stop, again)
         raise
 
 
