@@ -1,12 +1,13 @@
 """Trains a model: ``python -m rtmo.train``; ``--help`` lists what can be set."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from lightning import seed_everything
+from lightning import Trainer, seed_everything
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
@@ -143,10 +144,23 @@ def train(
     start = load_start(cfg, module, skeleton)
     console = Console(quiet=not trainer.is_global_zero, highlight=False, soft_wrap=True)
     print_start(console, cfg, chosen_recipe, plan, module, start)
+    with wandb_finished(trainer), stops.listening(), failures.told(plan, Path(cfg["paths"]["output_dir"])):
+        trainer.fit(module, datamodule=datamodule, ckpt_path=cfg["ckpt_path"], weights_only=True)
+    scores = {
+        name.removeprefix("val/"): float(value)
+        for name, value in trainer.callback_metrics.items()
+        if name.startswith("val/")
+    }
+    print_scores(console, scores, "last validation", cfg["paths"]["output_dir"])
+    return optimized(cfg["optimized_metric"], trainer.callback_metrics)
+
+
+@contextmanager
+def wandb_finished(trainer: Trainer) -> Iterator[None]:
+    """Tells W&B in the end how the run ended, if it is logged there."""
     exit_code = 1
     try:
-        with stops.listening(), failures.told(plan, Path(cfg["paths"]["output_dir"])):
-            trainer.fit(module, datamodule=datamodule, ckpt_path=cfg["ckpt_path"], weights_only=True)
+        yield
         exit_code = 0
     except RunStopped:
         exit_code = EXIT_INTERRUPTED
@@ -155,13 +169,6 @@ def train(
         for logger in trainer.loggers:
             if isinstance(logger, RunWandbLogger):
                 logger.finish(exit_code)
-    scores = {
-        name.removeprefix("val/"): float(value)
-        for name, value in trainer.callback_metrics.items()
-        if name.startswith("val/")
-    }
-    print_scores(console, scores, "last validation", cfg["paths"]["output_dir"])
-    return optimized(cfg["optimized_metric"], trainer.callback_metrics)
 
 
 def optimized(name: str | None, metrics: Mapping[str, Tensor | float]) -> float | None:
