@@ -2,6 +2,7 @@
 
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 class ConvBlock(nn.Module):
@@ -27,10 +28,12 @@ class ConvBlock(nn.Module):
             in_channels, out_channels, kernel_size, stride, kernel_size // 2, groups=groups, bias=False
         )
         self.bn = nn.BatchNorm2d(out_channels, eps=eps, momentum=momentum)
-        self.act = nn.SiLU(inplace=True) if activation else nn.Identity()
+        self.activation = activation
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C2 H2 W2"]:
-        return self.act(self.bn(self.conv(x)))
+        x = self.bn(self.conv(x))
+        # autograd copies what is to be overwritten
+        return functional.silu(x, inplace=not self.training) if self.activation else x
 
 
 def neck_conv(

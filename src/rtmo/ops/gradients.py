@@ -1,0 +1,28 @@
+"""How gradients lie in memory."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def dense_gradient(x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+    """The same map, whose gradient arrives without gaps, in the layout of the map.
+
+    The gradient of a concatenated map is a slice of a larger one. A CPU's batch normalisation takes twenty times as
+    long over such a slice, which is more than a copy costs.
+    """
+    return _DenseGradient.apply(x)  # type: ignore[no-untyped-call, no-any-return]
+
+
+class _DenseGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        is_channels_last = x.is_contiguous(memory_format=torch.channels_last)
+        ctx.memory_format = torch.channels_last if is_channels_last else torch.contiguous_format
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return gradients[0].contiguous(memory_format=ctx.memory_format)
