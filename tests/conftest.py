@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,6 +29,22 @@ def shared_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no shared folder at {folder}; set RTMO_SHARED_DIR to test against it")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def temporary_files(tmp_path_factory):
+    """What killed processes leave in the folder for temporary files goes with it when the tests have ended.
+
+    Its path is short: sockets of loader workers lie there, and theirs may have some hundred bytes.
+    """
+    tmp_path_factory.getbasetemp()  # not in it
+    with (
+        tempfile.TemporaryDirectory(prefix="rtmo-", ignore_cleanup_errors=True) as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("TMPDIR", folder)
+        patch.setattr(tempfile, "tempdir", folder)
+        yield
 
 
 @pytest.fixture

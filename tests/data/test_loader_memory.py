@@ -43,6 +43,7 @@ def memory_of_workers():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unchecked_shapes")  # to check them takes longer than all else
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="Linux tells it")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded, use of fork:DeprecationWarning")
 def test_memory_stays_flat(tmp_path):

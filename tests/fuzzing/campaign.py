@@ -173,7 +173,8 @@ def mutate(folder: Path, subject: Subject, rng: random.Random) -> None:
 def outcome_of(subject: Subject, folder: Path, limited: bool = True) -> str:
     """What becomes of a copy of an input in this process; readers may write beside what they read."""
     try:
-        with tempfile.TemporaryDirectory() as place, _little_memory() if limited else nullcontext():
+        # Beside the copy, in the folder of the campaign: a process that is killed cannot remove it.
+        with tempfile.TemporaryDirectory(dir=folder.parent) as place, _little_memory() if limited else nullcontext():
             subject.read(_copied(folder, Path(place) / folder.name))
     except InputError as error:
         message = str(error)

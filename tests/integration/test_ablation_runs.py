@@ -6,6 +6,7 @@ import json
 import pytest
 
 from rtmo.config import compose, conf_dir, validate
+from rtmo.data.synthetic.source import SyntheticPeople
 from rtmo.evaluate import KEYS as EVALUATE_KEYS
 from rtmo.evaluate import evaluate, take_from_checkpoint
 from rtmo.train import KEYS, train
@@ -17,11 +18,29 @@ ROWS = [
     *("optimizer=adam", "optimizer=nadam"),
 ]
 SMALL = (
-    *("model=rtmo_n", "model.hidden_dim=32", "model.ffn_dim=64", "model.dcc_dim=16", "model.attention_dim=16"),
+    *("model=rtmo_n", "model.widen_factor=0.125", "model.hidden_dim=32", "model.ffn_dim=64", "model.dcc_dim=16"),
+    "model.attention_dim=16",
     *("recipe=fast", "augment=mosaic", "image_size=[64,64]", "data.batch_size=2", "data.num_workers=0", "trainer=cpu"),
     *("trainer.max_epochs=4", "trainer.limit_train_batches=5", "trainer.num_sanity_val_steps=0"),
-    *("trainer.log_every_n_steps=1", "callbacks.images=null"),
+    *("trainer.log_every_n_steps=1", "trainer.check_val_every_n_epoch=4", "callbacks.last.every_n_epochs=4"),
+    "callbacks={images: null, worst: null, train_batch: null}",
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def scenes_kept():
+    """Rows see the same few scenes again and again, and to place people takes longer than the steps."""
+    sample, kept = SyntheticPeople._scene, {}
+
+    def scene(people, index):
+        key = people.seed, people.image_size, people.max_people, index
+        if key not in kept:
+            kept[key] = sample(people, index)
+        return kept[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SyntheticPeople, "_scene", scene)
+        yield
 
 
 @pytest.fixture(params=["synthetic", "coco"])
