@@ -45,7 +45,7 @@ def test_coordinate_classifier() -> None:
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """The folder in which deploy.ipynb ran, and what it showed. Its network is the ``dcc`` of the paper's figures."""
     folder = tmp_path_factory.mktemp("deploy")
-    changes = SMALLER | {"trainer.max_epochs=300": "trainer.max_epochs=150"}
+    changes = SMALLER | {"trainer.max_epochs=300": "trainer.max_epochs=200"}
     return folder, run("deploy.ipynb", "people_found", "difference", folder=folder, changes=changes)
 
 

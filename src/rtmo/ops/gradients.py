@@ -13,7 +13,7 @@ def dense_gradient(x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
     The gradient of a concatenated map is a slice of a larger one. A CPU's batch normalisation takes twenty times as
     long over such a slice, which is more than a copy costs.
     """
-    return _DenseGradient.apply(x)  # type: ignore[no-untyped-call, no-any-return]
+    return _DenseGradient.apply(x)
 
 
 class _DenseGradient(torch.autograd.Function):
