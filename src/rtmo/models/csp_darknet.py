@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rtmo.models.layers import ConvBlock
+from rtmo.ops.gradients import dense_gradient
 
 STAGE_CHANNELS = (64, 128, 256, 512, 1024)  # stem and stages 1 to 4, at widen_factor 1
 STAGE_BLOCKS = (3, 9, 9, 3)  # bottlenecks of stages 1 to 4, at deepen_factor 1
@@ -93,7 +94,8 @@ class CSPLayer(nn.Module):
         self.final_conv = ConvBlock(2 * hidden, channels)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
-        return self.final_conv(torch.cat((self.blocks(self.main_conv(x)), self.short_conv(x)), dim=1))
+        main, short = self.blocks(self.main_conv(x)), self.short_conv(x)
+        return self.final_conv(torch.cat((dense_gradient(main), dense_gradient(short)), dim=1))
 
 
 class SpatialPyramid(nn.Module):

@@ -67,8 +67,7 @@ class HybridEncoder(nn.Module):
         """
         p3, p4, p5 = (project(feature) for project, feature in zip(self.input_proj, features, strict=True))
         p5 = self.encoder(p5)
-        if self.training:
-            p3, p4 = dense_gradient(p3), dense_gradient(p4)
+        p3, p4 = dense_gradient(p3), dense_gradient(p4)
 
         p5 = self.lateral_convs[0](p5)
         p4 = self.fpn_blocks[0](torch.cat((functional.interpolate(p5, scale_factor=2.0, mode="nearest"), p4), dim=1))

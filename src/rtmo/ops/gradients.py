@@ -10,10 +10,10 @@ from torch import Tensor
 def dense_gradient(x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
     """The same map, whose gradient arrives without gaps, in the layout of the map.
 
-    The gradient of a concatenated map is a slice of a larger one. A CPU's batch normalisation takes twenty times as
-    long over such a slice, which is more than a copy costs.
+    The gradient of a concatenated map is a slice of a larger one. Over such a slice a CPU's batch normalisation takes
+    twenty times as long, and SiLU up to six times in bfloat16: more than a copy costs.
     """
-    return _DenseGradient.apply(x)
+    return _DenseGradient.apply(x) if x.requires_grad else x
 
 
 class _DenseGradient(torch.autograd.Function):
