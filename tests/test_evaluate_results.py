@@ -152,6 +152,7 @@ def test_no_predictions_score_nothing(tmp_path):
         ({"keypoints": None}, "keypoints must be finite numbers"),
         ({"score": float("inf")}, "score must be finite numbers"),
         ({"score": "high"}, "score must be finite numbers"),
+        ({"score": 10**30}, "score must be finite numbers"),
         ({"bbox": [1, 2, 3]}, "bbox holds 3 numbers, not 4"),
     ],
 )

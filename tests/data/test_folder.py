@@ -542,6 +542,15 @@ def test_photographs_of_coco(shared_dir):
         np.testing.assert_array_equal(one.keypoints, other.keypoints)
 
 
+def test_a_size_that_is_none_is_named(tmp_path):
+    write_labelme(tmp_path)
+    file = tmp_path / "picture_01.json"
+    for height in (["480"], -1, 2.5):
+        file.write_text(json.dumps({**json.loads(file.read_text()), "imageHeight": height, "imageWidth": 640}))
+        with pytest.raises(InputError, match=r"picture_01\.json: imageHeight and imageWidth must be whole numbers"):
+            read_data(tmp_path, None, 0.5)
+
+
 def test_names_that_no_file_can_have(tmp_path):
     """The system refuses them, which is another error than that there is no such file."""
     long = "a" * 300 + ".png"

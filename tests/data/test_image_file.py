@@ -76,6 +76,13 @@ def test_what_is_no_image_is_named(tmp_path, content):
         read_image(file)
 
 
+def test_an_image_wider_than_opencv_takes_is_named(tmp_path):
+    file = tmp_path / "ribbon.png"
+    Image.fromarray(np.zeros((1, 2**20 + 1), np.uint8)).save(file)
+    with pytest.raises(InputError, match=r"ribbon\.png: not an image that OpenCV can read"):
+        read_image(file)
+
+
 def test_an_empty_file_is_noticed_early(tmp_path):
     file = tmp_path / "empty.jpg"
     file.write_bytes(b"")

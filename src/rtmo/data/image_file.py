@@ -135,7 +135,10 @@ def read_image(file: StoredFile, displayed: bool = False, reduction: int = 1) ->
         flags = _SCALES[reduction if data.startswith(_JPEG_START) else 1] | cv2.IMREAD_IGNORE_ORIENTATION
     with _opened(file, io.BytesIO(data)):
         pass
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:  # a decoder reads another size than Pillow, and one that is out of bounds
+        image = None
     if image is None:
         raise InputError(f"{file}: not an image that OpenCV can read, or a damaged one; {_FIX}")
     return np.asarray(image)

@@ -30,8 +30,10 @@ def is_file_name(text: str) -> bool:
 
 
 def are_numbers(value: Any) -> bool:
-    """Whether a value is a list of numbers, NaN and infinity included."""
-    return isinstance(value, list) and all(type(number) in (int, float) for number in value)
+    """Whether a value is a list of numbers, NaN and infinity included; whole ones beyond 64 bits are none."""
+    return isinstance(value, list) and all(
+        type(number) is float or whole_number(number) is not None for number in value
+    )
 
 
 def read_number(value: Any) -> float:
@@ -40,7 +42,7 @@ def read_number(value: Any) -> float:
         return math.nan
     try:
         return float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return math.nan
 
 

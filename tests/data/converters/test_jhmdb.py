@@ -89,6 +89,11 @@ def test_what_cannot_be_used_is_named(tmp_path, raw):
     savemat(file, {"pos_img": np.zeros((2, 14, 3))})
     with pytest.raises(InputError, match=r"park/joint_positions\.mat: pos_img must be 2 x 15 x frames, got \(2, 14"):
         read(raw)
-    file.write_bytes(file.read_bytes()[:150])
+    content = bytearray(file.read_bytes())
+    content[192] = 0  # the kind of its numbers, which scipy takes for an address
+    file.write_bytes(content)
+    with pytest.raises(InputError, match=r"park/joint_positions\.mat: not a .* or damaged so that it cannot be read"):
+        read(raw)
+    file.write_bytes(content[:150])
     with pytest.raises(InputError, match=r"park/joint_positions\.mat: not a joint_positions\.mat of JHMDB"):
         read(raw)

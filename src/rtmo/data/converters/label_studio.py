@@ -155,7 +155,7 @@ def _pixels(region: Mapping[str, Any], field: str, image: Mapping[str, Any], whe
     """A coordinate in px; Label Studio has them in percent of the image."""
     try:
         percent = float(region["value"][field])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise InputError(f"{where}: region {region['id']}: {field} must be a number; got {region['value']}") from error
     return percent / 100 * float(image["width" if field in ("x", "width") else "height"])
 

@@ -10,6 +10,7 @@ from rtmo.data.coco_json import read_json
 from rtmo.data.converters.image_index import ImageIndex, visible_files
 from rtmo.data.converters.people import Box, Person, Point, as_content, enclosing_box, gather
 from rtmo.data.image_file import read_size
+from rtmo.data.values import whole_number
 from rtmo.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,11 @@ def _image(content: Mapping[str, Any], file: Path, index: ImageIndex, number: in
     height, width = content.get("imageHeight"), content.get("imageWidth")
     if not (height and width):
         height, width = read_size(index.folder / name, displayed=True)
+    elif not all(whole_number(side) is not None and side > 0 for side in (height, width)):
+        raise InputError(
+            f"{file}: imageHeight and imageWidth must be whole numbers of px, got {height!r:.40} and "
+            f"{width!r:.40}; take both out to have them read from the image"
+        )
     return {"id": number, "file_name": name, "height": height, "width": width}
 
 
@@ -86,7 +92,7 @@ def _shapes(content: Mapping[str, Any], file: Path) -> tuple[list[Point], list[B
                 points.append(Point(label, *place, 1 if hidden else 2, group))
             elif kind == "rectangle":
                 boxes.append(enclosing_box(label, corners, group))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise InputError(
                 f"{file}: a shape without label, or with points that are not x, y ({error}); correct it in labelme"
             ) from error

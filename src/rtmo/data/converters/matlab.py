@@ -1,6 +1,10 @@
 """Reads MATLAB's files."""
 
+import functools
+import multiprocessing
 import zlib
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +26,8 @@ _DAMAGED = (
 def read_variable(path: Path, name: str, published: str) -> Any:
     """A variable of a .mat file: arrays, and structs as objects with their fields as attributes.
 
+    Files are read in another process, as scipy's reader crashes over some that are damaged.
+
     Args:
         published: What the file is called where it comes from, for the message.
 
@@ -31,9 +37,22 @@ def read_variable(path: Path, name: str, published: str) -> Any:
     if not path.is_file():
         raise missing("input", path, "file")
     try:
-        return loadmat(path, squeeze_me=True, struct_as_record=False, variable_names=[name])[name]
+        return _reader().submit(_read, path, name).result()
+    except BrokenProcessPool as error:
+        _reader.cache_clear()
+        raise InputError(f"{path}: not {published}, or damaged so that it cannot be read") from error
     except _DAMAGED as error:
         raise InputError(f"{path}: not {published}, or cut short: it has no {name} ({error})") from error
+
+
+@functools.cache
+def _reader() -> ProcessPoolExecutor:
+    """The process that reads, kept for the next file."""
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+
+
+def _read(path: Path, name: str) -> Any:
+    return loadmat(path, squeeze_me=True, struct_as_record=False, variable_names=[name])[name]
 
 
 def structs(parent: Any, field: str) -> list[Any]:
