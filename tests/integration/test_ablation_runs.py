@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 ROWS = [
     *(f"ablation={name}" for name in sorted(file.stem for file in (conf_dir() / "ablation").glob("*.yaml"))),
-    *("optimizer=adam", "optimizer=nadam"),
+    *("optimizer=adam", "optimizer=nadam", "optimizer=muon"),
 ]
 SMALL = (
     *("model=rtmo_n", "model.widen_factor=0.125", "model.hidden_dim=32", "model.ffn_dim=64", "model.dcc_dim=16"),
