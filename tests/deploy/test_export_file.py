@@ -1,12 +1,10 @@
 """Exported files give the poses of torch: every form, size and precision, any batch and image size."""
 
 import gc
-import hashlib
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -17,7 +15,6 @@ from networks import enlivened, lively_rtmo
 
 import rtmo
 from rtmo.deploy.file import make_file, make_onnx
-from rtmo.deploy.onnx_graph import to_onnx
 from rtmo.deploy.verification import Limits, compare, poses_by_file, poses_by_torch
 from rtmo.errors import InputError
 from rtmo.inference.exported import ExportRecord, read_record
@@ -44,27 +41,6 @@ def collected_afterwards() -> Iterator[None]:
     yield
     gc.enable()
     gc.collect()
-
-
-@pytest.fixture(scope="module")
-def exported() -> dict[Any, onnx.ModelProto]:
-    """Graphs as ONNX by what makes them: several tests want the same ones."""
-    return {}
-
-
-@pytest.fixture
-def exported_once(exported: dict[Any, onnx.ModelProto], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same graph of the same network is exported once, to make files of it and int8 ones."""
-
-    def once(graph: torch.nn.Module, image_size: tuple[int, int]) -> onnx.ModelProto:
-        weights = b"".join(tensor.numpy().tobytes() for tensor in graph.state_dict().values())
-        options = tuple(getattr(graph, name, None) for name in ("score_thr", "nms_thr", "candidates"))
-        key = type(graph), options, image_size, hashlib.sha256(weights).digest()
-        if key not in exported:
-            exported[key] = to_onnx(graph, image_size)
-        return deepcopy(exported[key])
-
-    monkeypatch.setattr("rtmo.deploy.file.to_onnx", once)
 
 
 def noise(count: int, height: int, width: int) -> np.ndarray:
@@ -116,7 +92,6 @@ def check_batches(file: Path, model: RTMO, batches: Sequence[np.ndarray], *, ope
 
 
 @SLOW
-@pytest.mark.usefixtures("exported_once")
 @pytest.mark.parametrize(("form", "decoding"), [("nms", "dcc"), ("topk", "dcc"), ("raw", "dcc"), ("nms", "regression")])
 def test_any_batch_and_image_size(form: str, decoding: str, tmp_path: Path) -> None:
     model = lively_rtmo(decoding=decoding)
@@ -133,18 +108,15 @@ def test_any_batch_and_image_size(form: str, decoding: str, tmp_path: Path) -> N
 
 
 @SLOW
-def test_the_same_network_gives_the_same_bytes(request: pytest.FixtureRequest) -> None:
-    record = record_for(lively_rtmo(), noise(3, 128, 128), "nms")
-    second = make_onnx(lively_rtmo(), record, CANDIDATES, []).SerializeToString(True)
-    request.getfixturevalue("exported_once")
-    first = make_onnx(lively_rtmo(), record, CANDIDATES, []).SerializeToString(True)
+def test_the_same_network_gives_the_same_bytes() -> None:
+    record = record_for(lively_rtmo(), noise(1, 128, 128), "nms")
+    first, second = (make_onnx(lively_rtmo(), record, CANDIDATES, []).SerializeToString(True) for _ in range(2))
 
     assert first == second
     assert str(Path(rtmo.__file__).parent).encode() not in first
 
 
 @SLOW
-@pytest.mark.usefixtures("exported_once")
 @pytest.mark.parametrize("precision", ["float16", "int8"])
 def test_lower_precision_keeps_positions_in_float32(precision: str, tmp_path: Path) -> None:
     model, images = lively_rtmo(), noise(3, 128, 128)
