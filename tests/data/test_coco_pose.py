@@ -181,6 +181,8 @@ def broken(**changes):
         (broken(bbox=[0, 0, 1e9, 4]), "annotation 2: bbox must be finite and within 100,000 px"),
         (broken(keypoints=[1e308, 1, 2, 0, 0, 0]), "annotation 2: keypoints must be finite and within 100,000 px"),
         (broken(keypoints=[[1], 1, 2, 0, 0, 0]), "annotation 2: keypoints must be numbers"),
+        (broken(keypoints=["1", 1, 2, 0, 0, 0]), "annotation 2: keypoints must be numbers"),
+        (broken(area=10**400), "annotation 2: area must be numbers"),
         (broken(area=1e300), r"annotation 2: area must be finite, >= 0 and at most 10,000,000,000 px\^2"),
         (lambda content: [each.pop("keypoints") for each in content["annotations"]], "person_keypoints"),
     ],

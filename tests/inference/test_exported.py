@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from exported_files import PAIR, PEOPLE, record_of, save_exported
@@ -77,6 +78,26 @@ class TestBackends:
         ):
             with pytest.raises(InputError, match=message):
                 runtime(file)
+
+
+def test_a_file_that_fails_when_it_runs_is_named(tmp_path: Path) -> None:
+    content = onnx.load(save_exported(tmp_path / "a.onnx"))
+    content.graph.initializer.append(onnx.numpy_helper.from_array(np.array([7]), "seven"))
+    content.graph.node.append(onnx.helper.make_node("Reshape", ["images", "seven"], ["lost"]))
+    content.graph.output.append(onnx.helper.make_tensor_value_info("lost", onnx.TensorProto.FLOAT, [7]))
+    onnx.save(content, tmp_path / "a.onnx")
+    backend = OnnxRuntimeBackend(tmp_path / "a.onnx")
+    with pytest.raises(InputError, match=r"a\.onnx: ONNX Runtime cannot run it \(.*Reshape"):
+        backend.network(IMAGES)
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_outputs_of_other_shapes_are_refused(tmp_path: Path) -> None:
+    backend = OnnxRuntimeBackend(save_exported(tmp_path / "a.onnx"))
+    detections, keypoints = backend.network(IMAGES)
+    for wrong in ((detections[..., :4], keypoints), (detections, keypoints[:, :, :1]), (detections, keypoints[:, :1])):
+        with pytest.raises(InputError, match=r"a\.onnx: gives outputs of shapes"):
+            backend.decode(wrong)
 
 
 def test_says_what_it_runs_on(tmp_path: Path) -> None:

@@ -137,3 +137,14 @@ def test_images_of_absurd_size_are_refused_before_they_are_decoded(tmp_path, mon
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 9)
     with pytest.raises(InputError, match=f"bomb{suffix}: too large"):
         read_any(tmp_path / f"bomb{suffix}")
+
+
+def test_a_png_that_says_to_be_larger_than_the_memory_is_named(tmp_path, colours, monkeypatch):
+    Image.fromarray(colours).save(tmp_path / "large.png")
+
+    def load(_: Image.Image) -> None:
+        raise MemoryError  # as Pillow does for a chunk of gigabytes where there is no room for them
+
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", load)
+    with pytest.raises(InputError, match=r"large\.png: cannot be read \(it says to need more memory than there is\)"):
+        read_any(tmp_path / "large.png")

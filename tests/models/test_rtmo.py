@@ -198,6 +198,12 @@ def test_by_regression_the_pose_is_the_proxy_of_its_grid_point() -> None:
     torch.testing.assert_close(pose.keypoints[0], expected)
 
 
+@pytest.mark.parametrize("num_heads", [0, 3])
+def test_heads_divide_the_channels(num_heads: int) -> None:
+    with pytest.raises(ValueError, match=rf"num_heads={num_heads} must divide model\.hidden_dim=32"):
+        small_model(num_heads=num_heads)
+
+
 def test_unknown_decoding() -> None:
     with pytest.raises(ValueError, match=r"model\.decoding='heatmap' is unknown; choose one of dcc, .*, regression"):
         small_model(decoding="heatmap")

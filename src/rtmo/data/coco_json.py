@@ -291,8 +291,8 @@ def pack_people(
 def _numbers(file: Path, field: str, values: Mapping[int, Any], annotations: Sequence[Mapping[str, Any]]) -> np.ndarray:
     """A field of some annotations, given by row, as an array."""
     try:
-        return np.array(list(values.values()), dtype=np.float64)
-    except (TypeError, ValueError) as error:
+        return _as_numbers(list(values.values()))
+    except (OverflowError, TypeError, ValueError) as error:
         row, value = next((row, value) for row, value in values.items() if not _is_numeric(value, field == "area"))
         raise InputError(
             f"{file}: annotation {annotations[row]['id']}: {field} must be numbers, got {value!r}; "
@@ -303,9 +303,16 @@ def _numbers(file: Path, field: str, values: Mapping[int, Any], annotations: Seq
 def _is_numeric(value: Any, is_single: bool) -> bool:
     """Whether a value is a number, or a list of numbers."""
     try:
-        return np.array(value, dtype=np.float64).ndim == (0 if is_single else 1)
-    except (TypeError, ValueError):
+        return _as_numbers(value).ndim == (0 if is_single else 1)
+    except (OverflowError, TypeError, ValueError):
         return False
+
+
+def _as_numbers(value: Any) -> np.ndarray:
+    array = np.array(value)
+    if array.dtype.kind == "U":  # NumPy would read numbers out of quotes, and others who read the file would not
+        raise ValueError("words")
+    return array.astype(np.float64)
 
 
 def _check_people(file: Path, annotations: Sequence[Mapping[str, Any]], joints: Mapping[int, tuple[str, ...]]) -> None:

@@ -154,6 +154,7 @@ class ExportedModel:
                 "form=nms or form=topk, or give the checkpoint"
             )
         self.record = record
+        self.path = path
         self.skeleton = record.skeleton
         self.image_size = record.image_size if image_size is None else check_image_size(image_size)
         self.score_thr = record.score_thr if score_thr is None else score_thr
@@ -179,8 +180,19 @@ class ExportedModel:
         return self._input.copy_(received).numpy()
 
     def decode(self, outputs: Any) -> list[Poses]:
-        """See ``Backend.decode``; of form nms it only slices."""
+        """See ``Backend.decode``; of form nms it only slices.
+
+        Raises:
+            InputError: If the outputs are not those of a form with poses.
+        """
         detections, keypoints = (torch.from_numpy(output) for output in outputs)
+        expected = (*detections.shape[:2], self.skeleton.num_keypoints, 3)
+        if detections.shape[2:] != (5,) or keypoints.shape != expected:
+            shapes = f"{tuple(detections.shape)} and {tuple(keypoints.shape)}"
+            raise InputError(
+                f"{self.path}: gives outputs of shapes {shapes}, not (B, N, 5) and (B, N, "
+                f"{self.skeleton.num_keypoints}, 3); export it again"
+            )
         return [self._poses(*of_image) for of_image in zip(detections, keypoints, strict=True)]
 
     def _poses(self, detections: Float32[Tensor, "N 5"], keypoints: Float32[Tensor, "N K 3"]) -> Poses:

@@ -34,8 +34,8 @@ def read_any(path: str | Path) -> UInt8[np.ndarray, "H W 3"]:
         raise InputError(f"{path}: too large ({error}); reduce the image") from error
     except UnidentifiedImageError as error:
         raise InputError(f"{path}: {_no_image(path)}") from error
-    except (OSError, ValueError, SyntaxError, RuntimeError) as error:  # the last of AVIF
-        reason = getattr(error, "strerror", None) or error
+    except (OSError, ValueError, SyntaxError, RuntimeError, MemoryError) as error:  # the last but one of AVIF
+        reason = getattr(error, "strerror", None) or str(error) or "it says to need more memory than there is"
         raise InputError(f"{path}: cannot be read ({reason}); replace it, or leave it out") from error
 
 

@@ -45,8 +45,15 @@ class OnnxRuntimeBackend(ExportedModel):
         self.description = f"ONNX Runtime {record.precision} on {provider}"
 
     def network(self, images: UInt8[np.ndarray, "B H W 3"]) -> Any:
-        """See ``Backend.network``."""
-        return self.session.run(None, {INPUT: self.as_input(images)})
+        """See ``Backend.network``.
+
+        Raises:
+            InputError: If ONNX Runtime cannot run the file on them.
+        """
+        try:
+            return self.session.run(None, {INPUT: self.as_input(images)})
+        except Exception as error:  # its classes share no base of their own
+            raise InputError(f"{self.path}: ONNX Runtime cannot run it ({_first_line(error)})") from error
 
 
 def open_session(path: Path, device: str = "cpu") -> Any:
@@ -74,4 +81,8 @@ def open_session(path: Path, device: str = "cpu") -> Any:
     try:
         return runtime.InferenceSession(path, options, providers=[(PROVIDERS[kind], settings)])
     except Exception as error:  # its classes share no base of their own
-        raise InputError(f"{path}: ONNX Runtime cannot load it ({str(error).splitlines()[0][:200]})") from error
+        raise InputError(f"{path}: ONNX Runtime cannot load it ({_first_line(error)})") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -63,8 +63,7 @@ class OpenVinoBackend(ExportedModel):
             super().__init__(record, path, image_size=image_size, score_thr=score_thr, nms_thr=nms_thr)
             self._compiled = core.compile_model(model, kind, settings)
         except RuntimeError as error:
-            reason = " ".join(str(error).split()).rpartition("Exception from ")[2]  # where it was thrown, and why
-            raise InputError(f"{path}: OpenVINO cannot load it ({reason[:200]})") from error
+            raise InputError(f"{path}: OpenVINO cannot load it ({_reason(error)})") from error
         used = {hint: name for name, hint in HINTS.items()}
         computed = used.get(self._compiled.get_property("INFERENCE_PRECISION_HINT").to_string())
         if precision not in ("auto", computed):
@@ -72,9 +71,21 @@ class OpenVinoBackend(ExportedModel):
         self.description = f"OpenVINO {record.precision if record.precision == 'int8' else computed} on {kind}"
 
     def network(self, images: UInt8[np.ndarray, "B H W 3"]) -> Any:
-        """See ``Backend.network``."""
-        found = self._compiled({INPUT: self.as_input(images)}, share_inputs=True)
+        """See ``Backend.network``.
+
+        Raises:
+            InputError: If OpenVINO cannot run the file on them.
+        """
+        try:
+            found = self._compiled({INPUT: self.as_input(images)}, share_inputs=True)
+        except RuntimeError as error:
+            raise InputError(f"{self.path}: OpenVINO cannot run it ({_reason(error)})") from error
         return [found[output] for output in self._compiled.outputs]
+
+
+def _reason(error: RuntimeError) -> str:
+    """Where it was thrown, and why."""
+    return " ".join(str(error).split()).rpartition("Exception from ")[2][:200]
 
 
 @cache

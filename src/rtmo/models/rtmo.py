@@ -66,7 +66,8 @@ class RTMO(nn.Module):
         static_range: Of ``cc_static`` alone: what the bins span, the grid point in its middle, px.
 
     Raises:
-        ValueError: If ``backbone`` or ``decoding`` is unknown, or ``static_range`` does not go with the decoding.
+        ValueError: If ``backbone`` or ``decoding`` is unknown, ``static_range`` does not go with the decoding, or
+            ``num_heads`` does not divide ``hidden_dim``.
     """
 
     def __init__(
@@ -95,6 +96,8 @@ class RTMO(nn.Module):
             raise ValueError(f"model.decoding={decoding!r} is unknown; choose one of {', '.join(DECODINGS)}")
         if (static_range is not None) != (decoding == "cc_static"):
             raise ValueError(f"model.static_range={static_range}: px for decoding=cc_static, null for {decoding!r}")
+        if num_heads < 1 or hidden_dim % num_heads:
+            raise ValueError(f"model.num_heads={num_heads} must divide model.hidden_dim={hidden_dim}")
         self.decoding = decoding
         self.num_keypoints = num_keypoints
         if backbone == "csp_darknet":
