@@ -16,6 +16,7 @@ from rtmo.data.coco_pose import CocoPose
 from rtmo.data.doctor.examine import DataSet, examine, held_out_images
 from rtmo.data.doctor.findings import RULES, Finding
 from rtmo.data.doctor.images import Depth, open_images, turned_image, wanted_images
+from rtmo.data.doctor.people import usable_outline
 from rtmo.data.doctor.repair import repaired, write_copy
 from rtmo.skeletons import COCO17, CROWDPOSE14, KeypointSet
 
@@ -304,3 +305,10 @@ def test_ten_thousand_annotations(tmp_path):
     ]
     with_joint(described, 0, math.nan)
     assert kinds(examine(opened(tmp_path, described))) == {"not_finite": 1}
+
+
+@pytest.mark.parametrize("size", [5.0, "ab", {"height": 5}])
+def test_an_outline_whose_size_is_no_list_is_none(size: Any) -> None:
+    assert not usable_outline({"size": size, "counts": [25]}, (5, 5))
+    assert not usable_outline({"size": size, "counts": [25]}, None)
+    assert usable_outline({"size": [5, 5], "counts": [25]}, (5, 5))

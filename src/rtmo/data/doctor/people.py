@@ -170,8 +170,8 @@ def usable_outline(outline: Any, image_size: tuple[int, int] | None) -> bool:
     if not outline:
         return True
     if isinstance(outline, dict):
-        size = outline.get("size") or ()
-        return "counts" in outline and image_size in (None, tuple(size))
+        size = outline.get("size") or []
+        return "counts" in outline and isinstance(size, list) and image_size in (None, tuple(size))
     return isinstance(outline, list) and all(
         are_numbers(polygon) and len(polygon) % 2 == 0 and all(map(math.isfinite, polygon)) for polygon in outline
     )
