@@ -11,6 +11,7 @@ from torch import Tensor
 
 from rtmo.data.transforms import check_image_size
 from rtmo.errors import InputError
+from rtmo.models.compiling import check_compiler
 from rtmo.models.fusing import for_inference
 from rtmo.models.rtmo import RTMO
 from rtmo.skeletons import KeypointSet
@@ -81,8 +82,14 @@ class TorchBackend:
 
 
 def compiled_network(model: RTMO) -> Callable[[Tensor], HeadOutputs]:
-    """The network compiled: with CUDA graphs on CUDA, elsewhere with its weights as constants, laid out once."""
-    if next(model.parameters()).device.type == "cuda":
+    """The network compiled: with CUDA graphs on CUDA, elsewhere with its weights as constants, laid out once.
+
+    Raises:
+        InputError: If torch cannot compile there.
+    """
+    device = next(model.parameters()).device
+    check_compiler(device)
+    if device.type == "cuda":
         return torch.compile(model, mode="reduce-overhead")
     return torch.compile(model, options={"freezing": True})
 

@@ -3,8 +3,8 @@
 import functools
 import multiprocessing
 import zlib
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -36,23 +36,37 @@ def read_variable(path: Path, name: str, published: str) -> Any:
     """
     if not path.is_file():
         raise missing("input", path, "file")
+    reader = _reader()
     try:
-        return _reader().submit(_read, path, name).result()
-    except BrokenProcessPool as error:
+        reader.send((path, name))
+        answer = reader.recv()
+    except (EOFError, OSError) as error:
         _reader.cache_clear()
         raise InputError(f"{path}: not {published}, or damaged so that it cannot be read") from error
-    except _DAMAGED as error:
-        raise InputError(f"{path}: not {published}, or cut short: it has no {name} ({error})") from error
+    if isinstance(answer, Exception):
+        raise InputError(f"{path}: not {published}, or cut short: it has no {name} ({answer})") from answer
+    return answer
 
 
 @functools.cache
-def _reader() -> ProcessPoolExecutor:
-    """The process that reads, kept for the next file."""
-    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+def _reader() -> Connection:
+    """To the process that reads, which is kept for the next file and ends with this one."""
+    context = multiprocessing.get_context("spawn")  # so that nobody else has the other end of the connection
+    ours, theirs = context.Pipe()
+    context.Process(target=_serve, args=(theirs,), daemon=True).start()
+    theirs.close()
+    return ours
 
 
-def _read(path: Path, name: str) -> Any:
-    return loadmat(path, squeeze_me=True, struct_as_record=False, variable_names=[name])[name]
+def _serve(connection: Connection) -> None:
+    with suppress(EOFError):
+        while True:
+            path, name = connection.recv()
+            try:
+                answer = loadmat(path, squeeze_me=True, struct_as_record=False, variable_names=[name])[name]
+            except _DAMAGED as error:
+                answer = error
+            connection.send(answer)
 
 
 def structs(parent: Any, field: str) -> list[Any]:
