@@ -18,6 +18,7 @@ from rtmo.commands import override, resume_command
 from rtmo.console_tables import print_scores
 from rtmo.download import DownloadError
 from rtmo.errors import EXIT_INTERRUPTED, InputError
+from rtmo.models.compiling import check_compiler
 from rtmo.skeletons import KeypointSet, keypoint_set
 from rtmo.targets import build, did_you_mean
 from rtmo.training import failures
@@ -140,6 +141,8 @@ def train(
             keep_rows(logger, before["global_step"], before.get(ROWS))
     plan = plan_batch(cfg["data"]["batch_size"], trainer.world_size, cfg["nominal_batch"])
     trainer.accumulate_grad_batches = plan.accumulate
+    if cfg["module"].get("compile"):
+        check_compiler(trainer.strategy.root_device)
     module = build_module(cfg, skeleton, lr_scale=plan.lr_scale)
     start = load_start(cfg, module, skeleton)
     console = Console(quiet=not trainer.is_global_zero, highlight=False, soft_wrap=True)

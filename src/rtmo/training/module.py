@@ -14,7 +14,6 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from rtmo.evaluation.coco import CocoKeypointAP
 from rtmo.losses.criterion import Criterion
-from rtmo.models.compiling import check_compiler
 from rtmo.models.flip_test import flip_test
 from rtmo.models.rtmo import RTMO
 from rtmo.ops.affine import unwarp_poses
@@ -81,7 +80,6 @@ class PoseModule(LightningModule):
         criterion.check_decoding(model.dcc)
         if compile and checkpoint_activations:
             raise ValueError("module.checkpoint_activations=true and module.compile=true do not go together; set one")
-        self.is_compiled = compile
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.model = model.to(memory_format=self.memory_format)  # type: ignore[call-overload]
         if compile:
@@ -156,8 +154,6 @@ class PoseModule(LightningModule):
             self.log("train/grad_norm", get_total_norm(gradients))
 
     def on_fit_start(self) -> None:
-        if self.is_compiled:
-            check_compiler(self.device)
         self.peak_memory.start()
 
     def on_train_start(self) -> None:
