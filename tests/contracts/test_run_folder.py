@@ -3,6 +3,7 @@
 import csv
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -199,3 +200,10 @@ def test_a_run_goes_on_from_a_checkpoint(finished, tmp_path):
     folder, _ = finished
     run(tmp_path, f"ckpt_path={folder / 'checkpoints' / 'last.ckpt'}", "trainer.max_epochs=3", "module.score_thr=0.001")
     assert json.loads((tmp_path / "summary.json").read_text())["epochs"] == 3
+
+
+def test_a_run_that_torch_could_not_compile_ends_before_it_starts(tmp_path, monkeypatch):
+    monkeypatch.setattr("rtmo.models.compiling.torch", SimpleNamespace(__path__=["/my environment/torch"]))
+    with pytest.raises(InputError, match="torch cannot compile for CPUs from /my environment/torch"):
+        run(tmp_path, "module.compile=true")
+    assert not (tmp_path / "checkpoints").exists()
