@@ -134,6 +134,8 @@ def train(
     records = [record, WandbRecords(config=cfg, skeleton=skeleton, log_model=log_model), MovedCheckpoints()]
     records += [RunPosition(), stops]
     trainer = build_trainer({**cfg, "logger": loggers}, skeleton, records)
+    if cfg["module"].get("compile"):
+        check_compiler(trainer.strategy.root_device)
     if isinstance(trainer.strategy.launcher, RankLauncher):
         trainer.strategy.launcher.command = rank_command
     for logger in trainer.loggers:
@@ -141,8 +143,6 @@ def train(
             keep_rows(logger, before["global_step"], before.get(ROWS))
     plan = plan_batch(cfg["data"]["batch_size"], trainer.world_size, cfg["nominal_batch"])
     trainer.accumulate_grad_batches = plan.accumulate
-    if cfg["module"].get("compile"):
-        check_compiler(trainer.strategy.root_device)
     module = build_module(cfg, skeleton, lr_scale=plan.lr_scale)
     start = load_start(cfg, module, skeleton)
     console = Console(quiet=not trainer.is_global_zero, highlight=False, soft_wrap=True)

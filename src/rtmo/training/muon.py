@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.optim import AdamW
 
-_SMALLEST = 8  # rows and columns of what counts as a matrix: below, AdamW is as good and cheaper
+_SMALLEST = 8  # rows and columns of what counts as a matrix: below, there is little to orthogonalise
 _STEPS = 5
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of a quintic that moves singular values in 0..1 to about 1
 _EPS = 1e-7
