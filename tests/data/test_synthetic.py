@@ -13,7 +13,7 @@ from rtmo.data.synthetic.body import Build, pose_body, view_rotation
 from rtmo.data.synthetic.figure import Figure, Projection, make_figure
 from rtmo.data.synthetic.outfit import Outfit
 from rtmo.data.synthetic.person import person_strokes, visible_joints
-from rtmo.data.synthetic.poses import Pose, sample_pose
+from rtmo.data.synthetic.poses import ACTIVITIES, Pose, sample_pose
 from rtmo.data.synthetic.scene import to_image, to_picture
 from rtmo.data.synthetic.shapes import Layer, Stroke, draw, shaded_capsules
 from rtmo.skeletons import COCO17, CROWDPOSE14
@@ -120,6 +120,43 @@ def test_eight_people_are_possible_and_a_limit_is_kept():
     assert not _source(max_people=0).ground_truth()["annotations"]
 
 
+def test_people_can_be_made_easier_to_find():
+    small, tall = (_source(min_height=least, max_things=0, max_people=2).ground_truth() for least in (0.13, 0.7))
+    heights = [np.median([person["bbox"][3] for person in truth["annotations"]]) for truth in (small, tall)]
+    assert heights[1] > 1.3 * heights[0]
+
+
+def test_parts_have_one_colour_on_everybody():
+    """The shades of one limb lie on a line through black: its hue is the same in all images, clothes or not."""
+
+    def hues(colors: str) -> list[float]:
+        source = _source(num_images=60, min_height=0.8, max_things=0, max_people=1, colors=colors)
+        found = []
+        for sample in (source.load(index) for index in range(len(source))):
+            elbow = COCO17.joints.index("left_elbow")
+            for keypoints, flags in zip(sample.keypoints, sample.visibility, strict=True):
+                if flags[elbow] == 2:
+                    x, y = keypoints[elbow].round().astype(int)
+                    blue, _, red = sample.image[y, x].astype(float)
+                    found.append(red / (red + blue + 1))
+        assert len(found) > 10
+        return found
+
+    assert np.quantile(hues("parts"), 0.1) > 0.6, "left arms are red"
+    assert np.quantile(hues("natural"), 0.1) < 0.5
+
+
+def test_people_can_be_told_what_to_do_and_where_to_look():
+    rng = np.random.default_rng(0)
+    assert all(sample_pose(rng, ["sit"]).seated for _ in range(20))
+    assert 0.2 < np.mean([sample_pose(rng, ["stand", "sit"]).seated for _ in range(400)]) < 0.35, "13 to 34"
+    facing = _source(num_images=60, max_people=1, activities=["stand"], max_yaw=20.0, min_height=0.6)
+    hips = [COCO17.joints.index(f"{side}_hip") for side in ("left", "right")]
+    people = [p for index in range(60) for p in facing.load(index).keypoints if p[hips].all()]
+    assert len(people) > 10
+    assert all(left > right for left, right in (person[hips, 0] for person in people)), "left is on the right"
+
+
 def test_annotations_are_consistent(truth: dict):
     height, width = _SIZE
     flags = Counter()
@@ -166,7 +203,7 @@ def test_left_is_left():
 
 
 def test_a_mirrored_pose_is_the_mirrored_figure():
-    pose = sample_pose(np.random.default_rng(3))
+    pose = sample_pose(np.random.default_rng(3), list(ACTIVITIES))
     mirrored = replace(
         pose,
         pelvis=pose.pelvis * (1, -1),
@@ -243,7 +280,11 @@ def test_other_keypoint_sets():
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("num_images", 0), ("image_size", (16, 64)), ("max_people", 9), ("seed", -1)]
+    ("field", "value"),
+    [
+        *(("num_images", 0), ("image_size", (16, 64)), ("max_people", 9), ("seed", -1), ("min_height", 0.0)),
+        *(("max_things", -1), ("colors", "grey"), ("activities", ["swim"]), ("activities", []), ("max_yaw", 181.0)),
+    ],
 )
 def test_arguments_out_of_range_are_named(field: str, value: object):
     with pytest.raises(ValueError, match=field):

@@ -33,7 +33,7 @@ def scenes_kept():
     sample, kept = SyntheticPeople._scene, {}
 
     def scene(people, index):
-        key = people.seed, people.image_size, people.max_people, index
+        key = people.seed, people.image_size, people.style, index
         if key not in kept:
             kept[key] = sample(people, index)
         return kept[key]

@@ -37,6 +37,39 @@ _IS_BODY = _labels_of(indices(*_BODY) + _SHIRT + _TROUSERS + _SKIRT)
 _IS_SHIRT, _IS_TROUSERS = _labels_of(_SHIRT + _SKIRT), _labels_of(_TROUSERS)
 
 
+def _part_colors() -> Float[np.ndarray, "N 3"]:
+    """BGR of every surface, whatever is worn there: left limbs in warm colours, right ones in cold."""
+    colors = np.empty((len(SURFACES), 3))
+    colors[:] = (120, 120, 120)
+    for names, color in {
+        ("chest", "belly", "pack"): (40, 200, 230),
+        ("pelvis", "skirt"): (160, 160, 160),
+        ("skull", "hair", "long_hair", "brim"): (30, 30, 30),
+        ("neck", "face", "mouth"): (190, 210, 240),
+        ("nose",): (60, 60, 250),
+        ("eye", "pupil", "brow"): (250, 250, 250),
+        ("left_ear",): (0, 120, 255),
+        ("right_ear",): (255, 120, 0),
+        ("left_upper_arm", "left_sleeve"): (60, 60, 220),
+        ("left_forearm", "left_cuff"): (140, 140, 255),
+        ("left_hand",): (0, 0, 130),
+        ("right_upper_arm", "right_sleeve"): (220, 60, 60),
+        ("right_forearm", "right_cuff"): (255, 150, 140),
+        ("right_hand",): (130, 0, 0),
+        ("left_thigh", "left_trouser"): (200, 60, 200),
+        ("left_shank", "left_hem"): (240, 150, 240),
+        ("left_foot",): (110, 0, 110),
+        ("right_thigh", "right_trouser"): (60, 180, 60),
+        ("right_shank", "right_hem"): (140, 240, 140),
+        ("right_foot",): (0, 100, 0),
+    }.items():
+        colors[[SURFACE[name] for name in names]] = color
+    return colors
+
+
+_PARTS = _part_colors()
+
+
 def random_colors(rng: np.random.Generator, count: int, vivid: float) -> Float[np.ndarray, "N 3"]:
     """BGR; a share of ``vivid`` is saturated, the others are muted or grey as most things are."""
     hue, saturation, value = rng.random((3, count))
@@ -122,6 +155,13 @@ def paint_person(
         mask = _pattern(layer.labels, rng, patterned, height, angle)
         cv2.copyTo(_shaded(layer.labels, _palette(second, light, contrast), height), mask, base)
     cv2.copyTo(base, layer.labels, canvas[layer.window])
+
+
+def paint_parts(
+    canvas: UInt8[np.ndarray, "H W 3"], layer: Layer, *, light: Float[np.ndarray, "3"], height: float
+) -> None:
+    """Paints a person onto the canvas in place, every part of the body in the colour that it has on all people."""
+    cv2.copyTo(_shaded(layer.labels, _palette(_PARTS, light, 1.0), height), layer.labels, canvas[layer.window])
 
 
 def _shaded(

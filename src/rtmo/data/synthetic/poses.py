@@ -5,7 +5,7 @@ likewise with the knee; zero hangs straight down, a negative twist turns the for
 images of each other, so the same numbers mean the same pose on either side.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,9 +53,11 @@ class Pose:
     lift: float = 0.0
 
 
-def sample_pose(rng: np.random.Generator) -> Pose:
-    """Draws a pose: first what the person does, then how."""
-    return _ACTIVITIES[int(np.searchsorted(_ACTIVITY_SHARES, rng.random()))](rng)
+def sample_pose(rng: np.random.Generator, activities: Sequence[str]) -> Pose:
+    """Draws a pose: first what the person does, of some ``ACTIVITIES``, then how."""
+    shares = np.cumsum([ACTIVITIES[name][1] for name in activities])
+    chosen = int(np.searchsorted(shares[:-1], rng.random() * shares[-1]))
+    return ACTIVITIES[activities[chosen]][0](rng)
 
 
 def _spread(rng: np.random.Generator, *ranges: _Range) -> Float[np.ndarray, " N"]:
@@ -151,14 +153,14 @@ def _dance(rng: np.random.Generator) -> Pose:
     return Pose(_spread(rng, (2, 12), (0, 10)), spine, _head(rng), arms, legs, lift=float(rng.uniform(0, 0.08)))
 
 
-_ACTIVITIES: tuple[Callable[[np.random.Generator], Pose], ...] = (
-    _stand,
-    _walk,
-    _run,
-    _sit,
-    _squat,
-    _kneel,
-    _bend,
-    _dance,
-)
-_ACTIVITY_SHARES = np.cumsum([0.34, 0.2, 0.08, 0.13, 0.04, 0.04, 0.07])
+# what a person does, and how often
+ACTIVITIES: dict[str, tuple[Callable[[np.random.Generator], Pose], float]] = {
+    "stand": (_stand, 0.34),
+    "walk": (_walk, 0.2),
+    "run": (_run, 0.08),
+    "sit": (_sit, 0.13),
+    "squat": (_squat, 0.04),
+    "kneel": (_kneel, 0.04),
+    "bend": (_bend, 0.07),
+    "dance": (_dance, 0.1),
+}

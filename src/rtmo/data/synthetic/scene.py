@@ -14,9 +14,9 @@ from . import textures
 from .body import BENDS, INDEX, SIDES, pose_body, sample_build, view_rotation
 from .figure import Figure, Projection, make_figure
 from .outfit import sample_outfit
-from .paint import darken, paint_person, paint_thing
+from .paint import darken, paint_parts, paint_person, paint_thing
 from .person import person_strokes, visible_joints
-from .poses import sample_pose
+from .poses import ACTIVITIES, sample_pose
 from .scenery import paint_background, sample_thing
 from .seat import sample_seat
 from .shapes import Layer, draw
@@ -56,6 +56,27 @@ class Person:
 
 
 @dataclass(frozen=True)
+class SceneStyle:
+    """How hard the people of a scene are to find and to read; the defaults are the hardest there is.
+
+    Attributes:
+        max_people: At most 8.
+        min_height: Of one stature, as a fraction of the image's height.
+        max_things: Beside the people.
+        colors: ``natural``: skin, hair and clothes; ``parts``: each part of the body has one colour, the same for all.
+        activities: Of ``poses.ACTIVITIES``.
+        max_yaw: How far people turn away from the camera, degrees.
+    """
+
+    max_people: int = 8
+    min_height: float = 0.13
+    max_things: int = 5
+    colors: str = "natural"
+    activities: tuple[str, ...] = tuple(ACTIVITIES)
+    max_yaw: float = 180.0
+
+
+@dataclass(frozen=True)
 class Scene:
     """Everything placed, farthest first, and the truth about its people."""
 
@@ -66,15 +87,16 @@ class Scene:
 
 
 def sample_scene(
-    rng: np.random.Generator, image_size: tuple[int, int], max_people: int, joints: tuple[str, ...]
+    rng: np.random.Generator, image_size: tuple[int, int], style: SceneStyle, joints: tuple[str, ...]
 ) -> Scene:
-    """Draws a scene of 0 to ``max_people`` people on (height, width) px."""
+    """Draws a scene on (height, width) px."""
     size = (image_size[0] * OVERSAMPLING, image_size[1] * OVERSAMPLING)
-    weights = _COUNT_WEIGHTS[: max_people + 1] if max_people < len(_COUNT_WEIGHTS) else _COUNT_WEIGHTS
+    weights = _COUNT_WEIGHTS[: style.max_people + 1]
     count = int(rng.choice(len(weights), p=weights / weights.sum()))
     camera = _Camera.sample(rng, size)
-    placed = [one for spot in _spots(rng, camera, count) for one in _place_person(rng, camera, spot)]
-    for foot, height in _spots(rng, camera, int(rng.integers(0, 6))):
+    spots = _spots(rng, camera, count, style.min_height)
+    placed = [one for spot in spots for one in _place_person(rng, camera, spot, style)]
+    for foot, height in _spots(rng, camera, int(rng.integers(0, style.max_things + 1)), style.min_height):
         layer = sample_thing(rng, foot, height * rng.uniform(0.8, 1.5), size)
         if layer is not None:
             placed.append(Placed(layer, 1 / height, height, None))
@@ -111,13 +133,15 @@ class _Camera:
         )
 
 
-def _spots(rng: np.random.Generator, camera: _Camera, count: int) -> list[tuple[tuple[float, float], float]]:
+def _spots(
+    rng: np.random.Generator, camera: _Camera, count: int, min_height: float
+) -> list[tuple[tuple[float, float], float]]:
     """Where feet stand (x, y) and how tall one stature is there, px; often close to one another."""
     height, width = camera.size
     largest = 1.35 if count <= 2 else 1.1 if count <= 4 else 0.8
     spots: list[tuple[tuple[float, float], float]] = []
     for _ in range(count):
-        tall = height * float(np.exp(np.log(0.13) + rng.random() ** 0.75 * np.log(largest / 0.13)))
+        tall = height * min_height * float(np.exp(rng.random() ** 0.75 * np.log(largest / min_height)))
         x = rng.uniform(-0.02, 1.02) * width
         if spots and rng.random() < 0.45:
             (near_x, _), near_tall = spots[rng.integers(len(spots))]
@@ -131,11 +155,15 @@ def _spots(rng: np.random.Generator, camera: _Camera, count: int) -> list[tuple[
     return spots
 
 
-def _place_person(rng: np.random.Generator, camera: _Camera, spot: tuple[tuple[float, float], float]) -> list[Placed]:
+def _place_person(
+    rng: np.random.Generator, camera: _Camera, spot: tuple[tuple[float, float], float], style: SceneStyle
+) -> list[Placed]:
     """A person, and a seat where it needs one; nothing if hardly a joint would be on the canvas."""
     ground, height = spot
     yaw = rng.normal(0, 40) if rng.random() < 0.35 else rng.uniform(-180, 180)
-    body = pose_body(sample_build(rng), sample_pose(rng), view_rotation(yaw, camera.pitch, camera.roll))
+    yaw *= style.max_yaw / 180
+    build, pose = sample_build(rng), sample_pose(rng, style.activities)
+    body = pose_body(build, pose, view_rotation(yaw, camera.pitch, camera.roll))
     figure = make_figure(body, sample_outfit(rng), Projection(ground, height, camera.distance), camera.light)
     layer = draw(person_strokes(figure), camera.size)
     joints = figure.points[_COUNTED]
@@ -196,7 +224,7 @@ def to_picture(canvas: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "h w 3"]
     return cv2.resize(canvas, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
-def paint_scene(scene: Scene, rng: np.random.Generator) -> UInt8[np.ndarray, "h w 3"]:
+def paint_scene(scene: Scene, rng: np.random.Generator, colors: str) -> UInt8[np.ndarray, "h w 3"]:
     """The picture of a scene: background, everything placed, then the camera's lens, light and noise."""
     light = rng.normal(1.0, 0.06, 3).clip(0.8, 1.2) * rng.uniform(0.75, 1.15)
     shadow = rng.uniform(-0.2, 0.6)
@@ -210,7 +238,10 @@ def paint_scene(scene: Scene, rng: np.random.Generator) -> UInt8[np.ndarray, "h 
             angle = float(np.arctan2(along[0], -along[1]))
             if shadow > 0:
                 darken(canvas, figure.projection.ground, 0.3 * one.height, shadow)
-            paint_person(canvas, one.layer, figure.outfit, rng, light=light, height=one.height, angle=-angle)
+            if colors == "parts":
+                paint_parts(canvas, one.layer, light=light, height=one.height)
+            else:
+                paint_person(canvas, one.layer, figure.outfit, rng, light=light, height=one.height, angle=-angle)
     return _photograph(to_picture(canvas), rng)
 
 

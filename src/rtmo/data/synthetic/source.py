@@ -1,5 +1,6 @@
 """Synthetic people as a source of images and poses."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -10,7 +11,8 @@ from rtmo.skeletons import COCO17, KeypointSet
 from rtmo.types import Sample
 
 from .person import joints_that_show
-from .scene import Person, Scene, paint_scene, sample_scene
+from .poses import ACTIVITIES
+from .scene import Person, Scene, SceneStyle, paint_scene, sample_scene
 
 
 class SyntheticPeople(PoseSource):
@@ -25,6 +27,12 @@ class SyntheticPeople(PoseSource):
         seed: Sources with different seeds share no image; use different ones for training and validation.
         skeleton: Its joints must be among those a synthetic body has.
         max_people: Per image; at most 8 are drawn.
+        min_height: Of one stature, as a fraction of the image's height; the smallest people are that tall.
+        max_things: Per image, between which and behind which people stand.
+        colors: ``natural``: skin, hair and clothes of many kinds; ``parts``: each part of the body has one colour, the
+            same for all, so that little has to be learned.
+        activities: What people do, of ``poses.ACTIVITIES``; None: all of it.
+        max_yaw: How far people turn away from the camera, degrees.
         name: How logs and metrics refer to it.
 
     Raises:
@@ -39,6 +47,11 @@ class SyntheticPeople(PoseSource):
         seed: int,
         skeleton: KeypointSet = COCO17,
         max_people: int = 8,
+        min_height: float = 0.13,
+        max_things: int = 5,
+        colors: str = "natural",
+        activities: Sequence[str] | None = None,
+        max_yaw: float = 180.0,
         name: str = "synthetic",
     ) -> None:
         known = joints_that_show()
@@ -51,6 +64,17 @@ class SyntheticPeople(PoseSource):
             raise ValueError(f"image_size={image_size} must be (height, width), each at least 32 px")
         if not 0 <= max_people <= 8:
             raise ValueError(f"max_people={max_people} must be 0 to 8")
+        if not 0 < min_height <= 0.8:
+            raise ValueError(f"min_height={min_height} must be above 0 and at most 0.8 of the image's height")
+        if max_things < 0:
+            raise ValueError(f"max_things={max_things} must not be negative")
+        if colors not in ("natural", "parts"):
+            raise ValueError(f"colors={colors!r}; choose natural or parts")
+        chosen = tuple(ACTIVITIES if activities is None else activities)
+        if not chosen or (unknown := [name for name in chosen if name not in ACTIVITIES]):
+            raise ValueError(f"activities={list(chosen)}: choose one or several of {list(ACTIVITIES)}")
+        if not 0 <= max_yaw <= 180:
+            raise ValueError(f"max_yaw={max_yaw} must be 0 to 180 degrees")
         if seed < 0:
             raise ValueError(f"seed={seed} must not be negative")
         self.name = name
@@ -58,7 +82,7 @@ class SyntheticPeople(PoseSource):
         self.num_images = num_images
         self.image_size = (int(image_size[0]), int(image_size[1]))
         self.seed = seed
-        self.max_people = max_people
+        self.style = SceneStyle(max_people, min_height, max_things, colors, chosen, max_yaw)
 
     def __len__(self) -> int:
         return self.num_images
@@ -74,7 +98,7 @@ class SyntheticPeople(PoseSource):
         scene = self._scene(index)
         people, num_joints = scene.people, self.skeleton.num_keypoints
         return Sample(
-            image=paint_scene(scene, np.random.default_rng((self.seed, index, 1))),
+            image=paint_scene(scene, np.random.default_rng((self.seed, index, 1)), self.style.colors),
             bboxes=np.array([one.bbox for one in people], np.float32).reshape(-1, 4),
             keypoints=np.array([one.keypoints for one in people], np.float32).reshape(-1, num_joints, 2),
             visibility=np.array([one.visibility for one in people], np.uint8).reshape(-1, num_joints),
@@ -110,7 +134,7 @@ class SyntheticPeople(PoseSource):
 
     def _scene(self, index: int) -> Scene:
         rng = np.random.default_rng((self.seed, index, 0))
-        return sample_scene(rng, self.image_size, self.max_people, self.skeleton.joints)
+        return sample_scene(rng, self.image_size, self.style, self.skeleton.joints)
 
 
 def _annotation(person: Person, image_id: int, annotation_id: int) -> dict[str, Any]:
