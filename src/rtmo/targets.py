@@ -12,7 +12,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from rtmo.errors import InputError
 from rtmo.skeletons import KeypointSet
@@ -51,6 +51,14 @@ FROM_FILES = ("rtmo.", "torch.optim.")
 LIBRARIES = frozenset(base.partition(".")[0] for base in ALLOWED_BASES)
 TRUST = "RTMO_TRUSTED_PACKAGES"  # of the environment: names with commas
 PARTIAL_BASES = frozenset({"torch.optim.lr_scheduler.LRScheduler", "torch.optim.optimizer.Optimizer"})
+# Numbers that a config may leave AUTO, for rtmo.training to fill in before anything is built of them.
+AUTO: Final = "auto"
+AUTOMATIC = frozenset(
+    {
+        *("data.batch_size", "trainer.max_epochs", "trainer.check_val_every_n_epoch", "schedule.segments.0.until"),
+        *("callbacks.ema.momentum", "callbacks.ema.ramp", "callbacks.last.every_n_epochs"),
+    }
+)
 DIRECTIVES = ("_target_", "_partial_", "_convert_")  # _convert_: all is what happens anyway
 
 
@@ -193,6 +201,8 @@ def _check_argument(target: Callable[..., Any], name: str, value: Any, key: str)
             f"{_join(key, name)}: {target.__qualname__} has no such argument; {did_you_mean(name, list(parameters))}"
         )
     default = parameters[name].default
+    if value == AUTO and _join(key, name) in AUTOMATIC:
+        return
     if isinstance(default, int | float) and not isinstance(default, bool) and isinstance(value, str):
         raise InputError(f"{_join(key, name)}: expected a number such as {default}, got {value!r}")
 

@@ -20,11 +20,11 @@ from rtmo.download import DownloadError
 from rtmo.errors import EXIT_INTERRUPTED, InputError
 from rtmo.models.compiling import check_compiler
 from rtmo.skeletons import KeypointSet, keypoint_set
-from rtmo.targets import build, did_you_mean
+from rtmo.targets import AUTO, build, did_you_mean
 from rtmo.training import failures
 from rtmo.training.assembly import build_module, build_trainer, wandb_run
 from rtmo.training.batch_plan import BatchPlan, plan_batch
-from rtmo.training.batch_size import AUTO, automatic_batch_size
+from rtmo.training.batch_size import automatic_batch_size
 from rtmo.training.callbacks.moved_checkpoints import MovedCheckpoints
 from rtmo.training.callbacks.run_position import ROWS, RunPosition
 from rtmo.training.callbacks.run_record import RunRecord
@@ -35,6 +35,7 @@ from rtmo.training.earlier_run import check_resumable, continue_run, in_folder_o
 from rtmo.training.module import PoseModule
 from rtmo.training.ranks import RankLauncher
 from rtmo.training.redaction import refuse_secrets
+from rtmo.training.run_plan import RunPlan, planned_fields, with_fields
 from rtmo.training.wandb_logger import RunWandbLogger
 from rtmo.weights.file import RECORD
 from rtmo.weights.load import load_pretrained
@@ -124,13 +125,17 @@ def train(
     if cfg["ckpt_path"] is not None:
         cfg = {**cfg, "ckpt_path": str(undamaged(Path(cfg["ckpt_path"])))}
         before = check_resumable(Path(cfg["ckpt_path"]), skeleton)
+    stops = StopRequests(max_time=cfg["trainer"].get("max_time"))
     datamodule = build(cfg["data"], "data", skeleton)
-    record = RunRecord(config=asked or cfg, skeleton=skeleton, overrides=overrides)
+    earlier = before[RECORD].get("config") if cfg["ckpt_path"] is not None else None
+    fields, run_plan = planned_fields(cfg, datamodule, skeleton, earlier, in_sweep=sweep is not None)
+    cfg, asked = with_fields(cfg, fields), with_fields(asked or cfg, fields)
+    datamodule.batch_size = cfg["data"]["batch_size"]
+    record = RunRecord(config=asked, skeleton=skeleton, overrides=overrides)
     is_same_run = sweep is None or in_folder_of(cfg)  # else jobs that start from one checkpoint would be one run
     run_id = before[RECORD].get(RUN_ID) if is_same_run else None
     loggers = wandb_run(cfg["logger"], run_id=run_id, group=sweep, overrides=overrides)
     log_model = (cfg["logger"].get("wandb") or {}).get("log_model", False)
-    stops = StopRequests(max_time=cfg["trainer"].get("max_time"))
     records = [record, WandbRecords(config=cfg, skeleton=skeleton, log_model=log_model), MovedCheckpoints()]
     records += [RunPosition(), stops]
     trainer = build_trainer({**cfg, "logger": loggers}, skeleton, records)
@@ -146,7 +151,7 @@ def train(
     module = build_module(cfg, skeleton, lr_scale=plan.lr_scale)
     start = load_start(cfg, module, skeleton)
     console = Console(quiet=not trainer.is_global_zero, highlight=False, soft_wrap=True)
-    print_start(console, cfg, chosen_recipe, plan, module, start)
+    print_start(console, cfg, chosen_recipe, plan, module, start, run_plan)
     with wandb_finished(trainer), stops.listening(), failures.told(plan, Path(cfg["paths"]["output_dir"])):
         trainer.fit(module, datamodule=datamodule, ckpt_path=cfg["ckpt_path"], weights_only=True)
     scores = {
@@ -219,7 +224,13 @@ def load_start(cfg: Mapping[str, Any], module: PoseModule, skeleton: KeypointSet
 
 
 def print_start(
-    console: Console, cfg: Mapping[str, Any], chosen_recipe: str, plan: BatchPlan, module: PoseModule, start: str
+    console: Console,
+    cfg: Mapping[str, Any],
+    chosen_recipe: str,
+    plan: BatchPlan,
+    module: PoseModule,
+    start: str,
+    run_plan: RunPlan | None,
 ) -> None:
     """Says what is about to run: recipe and why, batch arithmetic, size, weights, folder."""
     pair = f"{cfg['model_name']}_{cfg['data_name']}"
@@ -233,6 +244,7 @@ def print_start(
     lines = {
         "recipe": f"{cfg['recipe']}, {why}",
         "batch": str(plan),
+        **({} if run_plan is None else {"plan": str(run_plan)}),
         "rate": f"{cfg['optimizer'].get('lr', 0) * plan.lr_scale:.4g} at most, {cfg['trainer']['max_epochs']} epochs",
         "model": f"{counts['total']:,} parameters ({parts}), {counts['training_only']:,} of them for training only",
         "weights": start,

@@ -11,9 +11,14 @@ from rtmo.training.batch_plan import plan_batch
         (2, 1, 256, 128, 1.0),
         (48, 1, 256, 5, 240 / 256),
         (512, 1, 256, 1, 2.0),
+        (4, 1, "auto", 4, 1.0),
+        (16, 1, "auto", 1, 1.0),
+        (32, 2, "auto", 1, 1.0),
     ],
 )
-def test_meets_the_nominal_batch(batch_size: int, devices: int, nominal: int, accumulate: int, lr_scale: float) -> None:
+def test_meets_the_nominal_batch(
+    batch_size: int, devices: int, nominal: int | str, accumulate: int, lr_scale: float
+) -> None:
     plan = plan_batch(batch_size, devices, nominal)
     assert plan.accumulate == accumulate
     assert plan.lr_scale == pytest.approx(lr_scale)

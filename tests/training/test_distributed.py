@@ -11,7 +11,7 @@ from rtmo.train import KEYS
 from rtmo.training.assembly import build_trainer
 from rtmo.training.distributed import DDP, DDPStrategy, check_strategy
 
-QUIET = ("data=synthetic", "logger=none", "paths.output_dir=somewhere")
+QUIET = ("data=synthetic", "recipe=published", "logger=none", "paths.output_dir=somewhere")
 
 
 def trainer_of(*overrides):

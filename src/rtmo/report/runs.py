@@ -27,7 +27,7 @@ CONFIG: Kinds = {
     "seed": int | None,
     "skeleton": str | dict | None,
     "image_size": list,
-    "nominal_batch": int | None,
+    "nominal_batch": int | str | None,
     "model": dict,
     "data.batch_size": int,
     "trainer.max_epochs": int,

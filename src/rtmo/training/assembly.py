@@ -61,6 +61,18 @@ def build_trainer(cfg: Mapping[str, Any], skeleton: KeypointSet, callbacks: Sequ
     return trainer
 
 
+def brief_trainer(
+    cfg: Mapping[str, Any], skeleton: KeypointSet, callbacks: Sequence[Callback] = (), **settings: Any
+) -> Trainer:
+    """One that writes nothing, for what is to be known of the machine before a run; of an epoch unless said otherwise.
+
+    Args:
+        settings: Of Lightning's Trainer, where they differ from the config's.
+    """
+    brief = {**cfg["trainer"], "max_epochs": 1, "check_val_every_n_epoch": 1, **settings}
+    return build_trainer({**cfg, "callbacks": {}, "logger": {}, "trainer": brief}, skeleton, callbacks)
+
+
 def _validated_at_the_end(trainer: Mapping[str, Any]) -> dict[str, Any]:
     """What has a run that is shorter than the epochs between two validations be validated at least once."""
     every, epochs = trainer.get("check_val_every_n_epoch"), trainer.get("max_epochs")

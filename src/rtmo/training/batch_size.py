@@ -11,15 +11,16 @@ from torch import Tensor
 
 from rtmo.errors import InputError
 from rtmo.skeletons import KeypointSet, keypoint_set
-from rtmo.training.assembly import build_module, build_trainer
+from rtmo.targets import AUTO
+from rtmo.training.assembly import brief_trainer, build_module
 from rtmo.training.checkpoint_io import undamaged
 from rtmo.training.earlier_run import check_resumable
 from rtmo.training.module import PoseModule
 from rtmo.types import Targets
 from rtmo.weights.file import RECORD
 
-AUTO = "auto"  # in place of data.batch_size
 MOST_AUTO = 256  # where no nominal batch is named
+MOST_OF_ANY = 64  # where the recipe goes with any batch: larger ones make few steps
 SHARE = 0.7  # of what is free; optimizer, average, loaders and gaps between tensors take the rest
 MEASURED = (2, 8)  # images
 PEOPLE = 10  # in each
@@ -36,8 +37,7 @@ def automatic_batch_size(cfg: Mapping[str, Any], *, in_sweep: bool) -> int:
     if cfg["ckpt_path"] is not None:
         earlier = check_resumable(undamaged(Path(cfg["ckpt_path"])), skeleton)
         return int(earlier[RECORD]["config"]["data"]["batch_size"])
-    bare = {"callbacks": {}, "logger": {}, "trainer": {**cfg["trainer"], "check_val_every_n_epoch": 1}}
-    trainer = build_trainer({**cfg, **bare}, skeleton)
+    trainer = brief_trainer(cfg, skeleton)
     if in_sweep or trainer.world_size > 1:
         raise InputError("data.batch_size=auto: goes with one run on one device; give the number that such a run finds")
     largest = None if cfg["multiscale"] is None else cfg["multiscale"]["max_size"]
@@ -49,7 +49,7 @@ def automatic_batch_size(cfg: Mapping[str, Any], *, in_sweep: bool) -> int:
             skeleton,
             image_size=(height, width),
             device=trainer.strategy.root_device,
-            most=cfg["nominal_batch"] or MOST_AUTO,
+            most=MOST_OF_ANY if cfg["nominal_batch"] == AUTO else cfg["nominal_batch"] or MOST_AUTO,
         )
     log.info("data.batch_size=auto: %d images of %d x %d px", found, height, width)
     return found

@@ -13,6 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from rtmo.errors import InputError
 from rtmo.skeletons import KeypointSet
+from rtmo.targets import AUTO
 from rtmo.training.callbacks.run_record import environment
 from rtmo.training.checkpoint_io import FOLDER, LAST, PREVIOUS, newest
 from rtmo.training.redaction import redacted
@@ -90,6 +91,7 @@ def last_checkpoint(config: Mapping[str, Any], folder_is_given: bool) -> str | N
 def check_same(folder: Path, config: Mapping[str, Any]) -> None:
     """Refuses a folder of a run that is not the one about to start.
 
+    What is ``auto`` now is what it was found to be there, and a batch size that may be made smaller what it was made.
     Paths do not count, wherever the config names them: folders may be moved.
 
     Raises:
@@ -98,7 +100,10 @@ def check_same(folder: Path, config: Mapping[str, Any]) -> None:
     file = folder / "config.yaml"
     there = _settings(yaml.safe_load(file.read_text())) if file.is_file() else {}
     here = _settings(redacted(config))
-    keys = [key for key in {**there, **here} if there.get(key) != here.get(key)]
+    found = {key for key, value in here.items() if value == repr(AUTO)}
+    if "nominal_batch" in found:
+        found.add("data.batch_size")
+    keys = [key for key in {**there, **here} if there.get(key) != here.get(key) and key not in found]
     if keys:
         shown = ", ".join(
             f"{key} ({there.get(key, 'missing')} there, {here.get(key, 'missing')} now)" for key in keys[:SHOWN]
