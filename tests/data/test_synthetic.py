@@ -120,6 +120,18 @@ def test_eight_people_are_possible_and_a_limit_is_kept():
     assert not _source(max_people=0).ground_truth()["annotations"]
 
 
+def test_what_was_drawn_can_be_kept_and_is_not_spoiled():
+    kept = _source(keep=True)
+    for _ in range(2):
+        sample, fresh = kept.load(3, with_ignore_mask=True), _source().load(3, with_ignore_mask=True)
+        np.testing.assert_array_equal(sample.image, fresh.image)
+        np.testing.assert_array_equal(sample.keypoints, fresh.keypoints)
+        np.testing.assert_array_equal(sample.ignore_mask, fresh.ignore_mask)
+        sample.image[:] = 0
+        sample.keypoints[:] = 0
+    assert kept.load(3).ignore_mask is None
+
+
 def test_people_can_be_made_easier_to_find():
     small, tall = (_source(min_height=least, max_things=0, max_people=2).ground_truth() for least in (0.13, 0.7))
     heights = [np.median([person["bbox"][3] for person in truth["annotations"]]) for truth in (small, tall)]

@@ -1,6 +1,8 @@
 """Synthetic people as a source of images and poses."""
 
+import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -33,6 +35,7 @@ class SyntheticPeople(PoseSource):
             same for all, so that little has to be learned.
         activities: What people do, of ``poses.ACTIVITIES``; None: all of it.
         max_yaw: How far people turn away from the camera, degrees.
+        keep: Whether each process keeps what it has drawn, for small images that are seen often.
         name: How logs and metrics refer to it.
 
     Raises:
@@ -52,6 +55,7 @@ class SyntheticPeople(PoseSource):
         colors: str = "natural",
         activities: Sequence[str] | None = None,
         max_yaw: float = 180.0,
+        keep: bool = False,
         name: str = "synthetic",
     ) -> None:
         known = joints_that_show()
@@ -83,6 +87,7 @@ class SyntheticPeople(PoseSource):
         self.image_size = (int(image_size[0]), int(image_size[1]))
         self.seed = seed
         self.style = SceneStyle(max_people, min_height, max_things, colors, chosen, max_yaw)
+        self._kept: dict[int, Sample] | None = {} if keep else None
 
     def __len__(self) -> int:
         return self.num_images
@@ -95,6 +100,15 @@ class SyntheticPeople(PoseSource):
         """
         if not 0 <= index < self.num_images:
             raise IndexError(f"{self.name}: image {index} of {self.num_images}")
+        if self._kept is None:
+            sample = self._draw(index)
+        else:
+            if index not in self._kept:
+                self._kept[index] = self._draw(index)
+            sample = copy.deepcopy(self._kept[index])
+        return replace(sample, ignore_mask=np.zeros(self.image_size, bool) if with_ignore_mask else None)
+
+    def _draw(self, index: int) -> Sample:
         scene = self._scene(index)
         people, num_joints = scene.people, self.skeleton.num_keypoints
         return Sample(
@@ -105,7 +119,6 @@ class SyntheticPeople(PoseSource):
             annotated=np.ones((len(people), num_joints), bool),
             area=np.array([one.area for one in people], np.float32),
             image_id=index,
-            ignore_mask=np.zeros(self.image_size, bool) if with_ignore_mask else None,
             warp=np.eye(2, 3, dtype=np.float32),
         )
 
