@@ -48,12 +48,15 @@ def test_why_the_classifier_stalls() -> None:
     shown = run("why_the_classifier_stalls.ipynb", *names)
     scores, pull, race = shown["scores"], shown["pull"], shown["race"]
 
-    assert shown["spread_with"] > 20 > 6 > shown["spread_without"]  # the gated attention makes logits that large
-    assert shown["gau_size"] > 5
-    assert pull["scale 1, mle"] < 1e-10 < 1e-2 < pull["scale 1, kld"]  # nothing arrives at the label
+    assert shown["gau_size"] > 5  # of what gated attention adds to features of size 1
+    assert shown["spread_with"] > 5 * shown["spread_without"]
+    assert pull["scale 1, mle"] < 1e-10  # nothing arrives at the label
+    assert pull["scale 1, kld"] > 1e-2
     assert pull["scale 0.03, mle"] > 0.1
-    assert shown["wrong"][0] > 0.7 > 0.2 > shown["wrong"][-1]  # the less a heatmap had there, the longer it is wrong
-    assert race["0.0002"] > 0.85 > 0.4 > race["0.004"]  # OKS when heatmaps get sharp: right first, or sharp first
+    assert shown["wrong"][0] > 0.7  # the less a heatmap had there, the longer it is wrong
+    assert shown["wrong"][-1] < 0.2
+    assert race["0.0002"] > 0.85  # OKS when heatmaps get sharp: right first,
+    assert race["0.004"] < 0.4  # or sharp first
     assert all(sharp < 0.35 and flat > sharp + 0.3 for sharp, flat in shown["others"].values())
 
     stuck = ("sharp", "flat, rate 4e-3", "flat, swapped")
