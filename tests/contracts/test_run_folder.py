@@ -17,6 +17,7 @@ from rtmo.evaluate import evaluate, take_from_checkpoint
 from rtmo.skeletons import COCO17
 from rtmo.targets import build
 from rtmo.train import KEYS, train
+from rtmo.training.run_plan import planned_fields, with_fields
 
 FIGURES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
 TINY = (
@@ -35,7 +36,8 @@ MORE_VAL = (
 def run(folder: Path, *overrides: str) -> dict:
     cfg = validate(compose("train", [*TINY, f"paths.output_dir={folder}", *overrides]), "train", KEYS)
     train(cfg, overrides=list(overrides), chosen_recipe="rtmo_n_synthetic")
-    return cfg
+    planned, _ = planned_fields(cfg, build(cfg["data"], "data", COCO17), COCO17, None, in_sweep=False)
+    return with_fields(cfg, planned)
 
 
 @pytest.fixture(scope="module")

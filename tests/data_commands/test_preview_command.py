@@ -45,7 +45,8 @@ def test_members_of_a_mixture_have_sheets_and_the_mixture_is_trained_on(call, tm
         *("+data.train.sources.one=" + people % 1, "+data.train.sources.two=" + people % 2),
         *("+data.train.ratios={one: 1.0, two: 0.5}", "+data.train.light=[one]", "+data.train._convert_=all"),
         *("data.train._target_=rtmo.data.mixture.Mixture", "~data.train.num_images", "~data.train.seed"),
-        *("~data.train.image_size", "~data.train.max_people"),
+        *(f"~data.train.{name}" for name in ("image_size", "max_people", "min_height", "max_things", "colors")),
+        *(f"~data.train.{name}" for name in ("activities", "max_yaw", "keep")),
     ]
     tiny = [word for word in TINY if "train.num_images" not in word]
     assert call(preview.main, *tiny, *mixture)[0] == 0

@@ -14,8 +14,9 @@ from rtmo.drawing import write_image
 from rtmo.errors import InputError
 from rtmo.phases import Phases
 from rtmo.skeletons import keypoint_set
-from rtmo.targets import build, did_you_mean
+from rtmo.targets import AUTO, build, did_you_mean
 from rtmo.train import KEYS as TRAIN_KEYS
+from rtmo.training.run_plan import default_epochs
 
 KEYS = TRAIN_KEYS | {"only", "num_images", "height", "output"}
 
@@ -84,6 +85,8 @@ def pipelines(cfg: Mapping[str, Any], source: PoseSource) -> list[tuple[str, Tra
     skeleton = keypoint_set(cfg["skeleton"])
     phases: Phases = build(cfg["data"]["phases"], "data.phases")
     max_epochs = cfg["trainer"]["max_epochs"]
+    if max_epochs == AUTO:
+        max_epochs = default_epochs(len(source))
     dataset = TrainDataset(
         source=source,
         image_size=cfg["image_size"],
