@@ -33,7 +33,7 @@ class SyntheticPeople(PoseSource):
         max_things: Per image, between which and behind which people stand.
         colors: ``natural``: skin, hair and clothes of many kinds; ``parts``: each part of the body has one colour, the
             same for all, so that little has to be learned.
-        activities: What people do, of ``poses.ACTIVITIES``; None: all of it.
+        activities: What people do, of ``poses.ACTIVITIES``.
         max_yaw: How far people turn away from the camera, degrees.
         keep: Whether each process keeps what it has drawn, for small images that are seen often.
         name: How logs and metrics refer to it.
@@ -53,7 +53,7 @@ class SyntheticPeople(PoseSource):
         min_height: float = 0.13,
         max_things: int = 5,
         colors: str = "natural",
-        activities: Sequence[str] | None = None,
+        activities: Sequence[str] = tuple(ACTIVITIES),
         max_yaw: float = 180.0,
         keep: bool = False,
         name: str = "synthetic",
@@ -74,9 +74,8 @@ class SyntheticPeople(PoseSource):
             raise ValueError(f"max_things={max_things} must not be negative")
         if colors not in ("natural", "parts"):
             raise ValueError(f"colors={colors!r}; choose natural or parts")
-        chosen = tuple(ACTIVITIES if activities is None else activities)
-        if not chosen or (unknown := [name for name in chosen if name not in ACTIVITIES]):
-            raise ValueError(f"activities={list(chosen)}: choose one or several of {list(ACTIVITIES)}")
+        if not activities or not set(activities) <= set(ACTIVITIES):
+            raise ValueError(f"activities={list(activities)}: choose one or several of {list(ACTIVITIES)}")
         if not 0 <= max_yaw <= 180:
             raise ValueError(f"max_yaw={max_yaw} must be 0 to 180 degrees")
         if seed < 0:
@@ -86,7 +85,7 @@ class SyntheticPeople(PoseSource):
         self.num_images = num_images
         self.image_size = (int(image_size[0]), int(image_size[1]))
         self.seed = seed
-        self.style = SceneStyle(max_people, min_height, max_things, colors, chosen, max_yaw)
+        self.style = SceneStyle(max_people, min_height, max_things, colors, tuple(activities), max_yaw)
         self._kept: dict[int, Sample] | None = {} if keep else None
 
     def __len__(self) -> int:
