@@ -130,7 +130,8 @@ def train(
     earlier = before[RECORD].get("config") if cfg["ckpt_path"] is not None else None
     fields, run_plan = planned_fields(cfg, datamodule, skeleton, earlier, in_sweep=sweep is not None)
     cfg, asked = with_fields(cfg, fields), with_fields(asked or cfg, fields)
-    datamodule.batch_size = cfg["data"]["batch_size"]
+    if "data.batch_size" in fields:
+        datamodule.batch_size = fields["data.batch_size"]
     record = RunRecord(config=asked, skeleton=skeleton, overrides=overrides)
     is_same_run = sweep is None or in_folder_of(cfg)  # else jobs that start from one checkpoint would be one run
     run_id = before[RECORD].get(RUN_ID) if is_same_run else None
@@ -198,6 +199,9 @@ def check_values(cfg: Mapping[str, Any]) -> None:
     """Refuses top-level values that no constructor would."""
     if not isinstance(cfg["seed"], int) or cfg["seed"] < 0:
         raise InputError(f"seed: expected a whole number from 0 on, got {cfg['seed']!r}")
+    nominal = cfg["nominal_batch"]
+    if not (nominal is None or nominal == AUTO or (isinstance(nominal, int) and nominal > 0)):
+        raise InputError(f"nominal_batch: expected a number of images, auto or null, got {nominal!r}")
     log_model = (cfg["logger"].get("wandb") or {}).get("log_model", False)
     if not isinstance(log_model, bool):
         raise InputError(

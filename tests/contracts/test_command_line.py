@@ -39,6 +39,7 @@ TINY = ("model=rtmo_n", "data=synthetic", "trainer=cpu", "image_size=[64,64]", "
         (["pretrained=nowhere.pth"], "pretrained=nowhere.pth: no such file"),
         (["seed=x"], "seed: expected a whole number"),
         (["ablation=kld,dcc"], "ablation=kld,dcc: several values need -m, a run for each of them; a list is written"),
+        (["nominal_batch=often"], "nominal_batch: expected a number of images, auto or null, got 'often'"),
         (["optimized_metric=AP"], "optimized_metric=AP: no metric has such a name; give one of val/"),
         (["criterion.assigner.topk=0"], "criterion.assigner: topk must be"),
     ],

@@ -55,6 +55,8 @@ def test_what_the_config_tells_wandb_wins():
 @pytest.mark.parametrize("log_model", ["all", None, 1])
 def test_checkpoints_are_uploaded_or_not(log_model):
     for understood in ({"log_model": True}, {"log_model": False}, {}, None):
-        check_values({"seed": 0, "optimized_metric": None, "logger": {"wandb": understood}})
+        check_values({"seed": 0, "nominal_batch": None, "optimized_metric": None, "logger": {"wandb": understood}})
     with pytest.raises(InputError, match=r"log_model: expected true .* or false, got"):
-        check_values({"seed": 0, "optimized_metric": None, "logger": {"wandb": {"log_model": log_model}}})
+        check_values(
+            {"seed": 0, "nominal_batch": None, "optimized_metric": None, "logger": {"wandb": {"log_model": log_model}}}
+        )

@@ -64,6 +64,14 @@ def test_numbers_of_a_run(tmp_path):
     assert set(run.curves) == {"val/AP", "train/loss", "train/loss_oks"}
 
 
+def test_a_recipe_that_takes_any_batch_adds_up_to_16(tmp_path):
+    plant(tmp_path / "run", seed=2, ap=0.25, changes={"nominal_batch": "auto"})
+    plant(tmp_path / "other", seed=2, ap=0.25, changes={"nominal_batch": "often"})
+    other, run = find_runs([str(tmp_path)])
+    assert run.images_per_step == 16  # 8 images, twice
+    assert "no usable nominal_batch" in other.state
+
+
 def test_what_did_not_finish_is_there_with_its_state(tmp_path):
     sweep = plant_sweep(tmp_path)
     (sweep / "0" / "summary.json").unlink()

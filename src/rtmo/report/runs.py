@@ -15,6 +15,7 @@ import yaml
 
 from rtmo.errors import InputError
 from rtmo.evaluation.joint_errors import KINDS
+from rtmo.targets import AUTO
 from rtmo.training.batch_plan import plan_batch
 
 FINISHED = "finished"
@@ -209,7 +210,10 @@ def _parse_summary(text: str, needed: Kinds) -> dict[str, Any]:
 
 
 def _parse_config(text: str) -> dict[str, Any]:
-    return _checked(yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)), CONFIG)
+    config = _checked(yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)), CONFIG)
+    if isinstance(nominal := config["nominal_batch"], str) and nominal != AUTO:
+        raise ValueError("no usable nominal_batch")
+    return config
 
 
 def _checked(content: Any, needed: Kinds) -> dict[str, Any]:
