@@ -35,7 +35,7 @@ from rtmo.training.earlier_run import check_resumable, continue_run, in_folder_o
 from rtmo.training.module import PoseModule
 from rtmo.training.ranks import RankLauncher
 from rtmo.training.redaction import refuse_secrets
-from rtmo.training.run_plan import RunPlan, planned_fields, with_fields
+from rtmo.training.run_plan import RunPlan, build_data, planned_fields, with_fields
 from rtmo.training.wandb_logger import RunWandbLogger
 from rtmo.weights.file import RECORD
 from rtmo.weights.load import load_pretrained
@@ -126,12 +126,11 @@ def train(
         cfg = {**cfg, "ckpt_path": str(undamaged(Path(cfg["ckpt_path"])))}
         before = check_resumable(Path(cfg["ckpt_path"]), skeleton)
     stops = StopRequests(max_time=cfg["trainer"].get("max_time"))
-    datamodule = build(cfg["data"], "data", skeleton)
+    train_source = build(cfg["data"].get("train"), "data.train", skeleton)
     earlier = before[RECORD].get("config") if cfg["ckpt_path"] is not None else None
-    fields, run_plan = planned_fields(cfg, datamodule, skeleton, earlier, in_sweep=sweep is not None)
+    fields, run_plan = planned_fields(cfg, train_source, skeleton, earlier, in_sweep=sweep is not None)
     cfg, asked = with_fields(cfg, fields), with_fields(asked or cfg, fields)
-    if "data.batch_size" in fields:
-        datamodule.batch_size = fields["data.batch_size"]
+    datamodule = build_data(cfg, train_source, skeleton)
     record = RunRecord(config=asked, skeleton=skeleton, overrides=overrides)
     is_same_run = sweep is None or in_folder_of(cfg)  # else jobs that start from one checkpoint would be one run
     run_id = before[RECORD].get(RUN_ID) if is_same_run else None

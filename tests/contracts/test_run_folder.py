@@ -36,7 +36,7 @@ MORE_VAL = (
 def run(folder: Path, *overrides: str) -> dict:
     cfg = validate(compose("train", [*TINY, f"paths.output_dir={folder}", *overrides]), "train", KEYS)
     train(cfg, overrides=list(overrides), chosen_recipe="rtmo_n_synthetic")
-    planned, _ = planned_fields(cfg, build(cfg["data"], "data", COCO17), COCO17, None, in_sweep=False)
+    planned, _ = planned_fields(cfg, build(cfg["data"]["train"]), COCO17, None, in_sweep=False)
     return with_fields(cfg, planned)
 
 

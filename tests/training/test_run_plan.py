@@ -27,7 +27,11 @@ def checked(*overrides):
 
 def planned(*overrides, earlier=None, in_sweep=False):
     cfg = checked(*overrides)
-    return planned_fields(cfg, build(cfg["data"], "data", COCO17), COCO17, earlier, in_sweep=in_sweep)
+    return planned_fields(cfg, source_of(cfg), COCO17, earlier, in_sweep=in_sweep)
+
+
+def source_of(cfg):
+    return build(cfg["data"]["train"], "data.train", COCO17)
 
 
 @pytest.mark.parametrize("num_images", [20, 200, 2_000, 100_000])
@@ -96,6 +100,22 @@ def test_the_published_recipe_leaves_nothing_open() -> None:
     assert planned("recipe=published") == ({}, None)
 
 
+def test_images_that_are_seen_often_are_moved() -> None:
+    assert not plan_run(4_000, 16, epochs=5).moves
+    assert plan_run(4_000, 16, epochs=10).moves
+    cfg = with_fields(checked("recipe=fast"), plan_run(60, 16, epochs=2).fields())
+    light = build(cfg["data"]["augment"], "data.augment", COCO17)["light"]["affine"]
+    assert light.prob == 0
+    cfg["data"]["augment"]["main"]["affine"]["prob"] = 1.0
+    assert light.prob == 0, "each has its own"
+
+
+def test_a_data_module_of_somebody_else_says_no_number_of_images() -> None:
+    with pytest.raises(InputError, match=r"=auto: this data module names no images in data\.train; give numbers"):
+        planned_fields(checked("recipe=fast"), None, COCO17, None, in_sweep=False)
+    assert planned_fields(checked("recipe=published"), None, COCO17, None, in_sweep=False) == ({}, None)
+
+
 def test_a_run_that_goes_on_keeps_its_plan() -> None:
     earlier = with_fields(checked("recipe=fast"), {**plan_run(999, 16).fields(), "data.batch_size": 16})
     fields, plan = planned("recipe=fast", earlier=earlier)
@@ -136,7 +156,7 @@ def test_plans_the_images_that_time_allows(monkeypatch, caplog) -> None:
     monkeypatch.setattr(run_plan, "build_module", _small_module)
     state = torch.get_rng_state()
     with caplog.at_level(logging.INFO, logger="rtmo"):
-        images = images_in(1000.0, cfg, build(cfg["data"], "data", COCO17), COCO17)
+        images = images_in(1000.0, cfg, source_of(cfg), COCO17)
     assert torch.equal(torch.get_rng_state(), state)
     pace = (6 * 16 + 3 * 12) / 9
     assert images == pytest.approx((1000 - 10 - 23) * pace)
@@ -148,7 +168,7 @@ def test_refuses_time_that_validation_would_take(monkeypatch) -> None:
     monkeypatch.setattr(run_plan, "time", _Clock())
     monkeypatch.setattr(run_plan, "build_module", _small_module)
     with pytest.raises(InputError, match=r"trainer\.max_time: of 15 s, 10 validations would take 10"):
-        images_in(15.0, cfg, build(cfg["data"], "data", COCO17), COCO17)
+        images_in(15.0, cfg, source_of(cfg), COCO17)
 
 
 def _small_module(cfg, skeleton):

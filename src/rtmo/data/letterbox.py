@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from rtmo.data.picture import Picture
-from rtmo.data.transforms import Draw, Transform, check_image_size, check_range, then
+from rtmo.data.transforms import Draw, Transform, check_image_size, check_prob, check_range, then
 from rtmo.types import Sample
 
 
@@ -82,6 +82,7 @@ class LightAffine(Transform):
         shift: Largest shift, fraction of the image.
         rotation: Largest turn, degrees.
         scale: Smallest and largest size of the frame.
+        prob: How often an image is moved at all; else it is fitted as it is.
     """
 
     takes_undrawn = True
@@ -93,13 +94,15 @@ class LightAffine(Transform):
         shift: float = 0.2,
         rotation: float = 30.0,
         scale: Sequence[float] = (0.75, 1.5),
+        prob: float = 1.0,
     ) -> None:
-        self.image_size = check_image_size(image_size)
+        self.image_size, self.prob = check_image_size(image_size), check_prob(prob)
         self.shift, self.rotation, self.scale = shift, rotation, check_range("scale", scale)
 
     def __call__(self, sample: Sample, rng: np.random.Generator, draw: Draw) -> Sample:
         """See ``Transform``."""
-        return self.apply(sample, self.draw(rng))
+        moves = self.prob == 1 or rng.random() < self.prob
+        return self.apply(sample, self.draw(rng) if moves else LightParams())
 
     def draw(self, rng: np.random.Generator) -> LightParams:
         """Draws the amounts; ``scale`` spans its range linearly."""

@@ -13,6 +13,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, Timer
 
 from rtmo.data.datamodule import PoseDataModule
+from rtmo.data.source import PoseSource
 from rtmo.errors import InputError
 from rtmo.skeletons import KeypointSet
 from rtmo.targets import AUTO, AUTOMATIC, build
@@ -23,6 +24,7 @@ from rtmo.types import Batch
 FEWEST_STEPS = 2_000  # below, images are better spent on more steps of 16 than on larger ones
 FIRST_IMAGES = 24_000  # images that any run sees if nobody says how long it may take: 1,500 steps of 16 ...
 EPOCHS = 20  # ... and as many epochs more
+FEW_EPOCHS = 10  # below, every image is new enough as it is
 WARMUP = 0.03  # of the run
 MOST_WARMUP = 500  # steps
 AVERAGED = 0.1  # of the run, that the average of the weights spans
@@ -48,6 +50,7 @@ class RunPlan:
         epochs: ``trainer.max_epochs``.
         steps: Optimizer steps that these are.
         batch_size: ``data.batch_size``, the one that was asked for or a smaller one.
+        moves: Whether images are turned, shifted and scaled; ``prob`` of that step of the augmentation.
         warmup: Fraction of the run; ``until`` of the first segment of the schedule.
         average_steps: Steps that the average of the weights spans.
         validate_every: Epochs.
@@ -58,6 +61,7 @@ class RunPlan:
     epochs: int
     steps: int
     batch_size: int
+    moves: bool
     warmup: float
     average_steps: int
     validate_every: int
@@ -73,11 +77,14 @@ class RunPlan:
             "callbacks.ema.momentum": 1 / self.average_steps,
             "callbacks.ema.ramp": self.average_steps / 2,
             "callbacks.last.every_n_epochs": self.save_every,
+            **{key: float(self.moves) for key in AUTOMATIC if key.endswith("augment.main.affine.prob")},
+            **{key: float(self.moves) for key in AUTOMATIC if key.endswith("augment.light.affine.prob")},
         }
 
     def __str__(self) -> str:
         return (
             f"{self.epochs} epochs ({'; '.join(self.reasons)}) = {self.steps} steps; "
+            f"images {'' if self.moves else 'not '}turned and scaled; "
             f"warm-up {round(self.warmup * self.steps)}, average over {self.average_steps}; "
             f"validated every {self.validate_every} epochs"
         )
@@ -133,6 +140,7 @@ def plan_run(
         epochs=epochs,
         steps=steps,
         batch_size=batch_size,
+        moves=epochs >= FEW_EPOCHS,
         warmup=min(WARMUP, MOST_WARMUP / steps),
         average_steps=min(max(round(AVERAGED * steps), FEWEST_AVERAGED), MOST_AVERAGED),
         validate_every=math.ceil(epochs / VALIDATIONS),
@@ -143,7 +151,7 @@ def plan_run(
 
 def planned_fields(
     cfg: Mapping[str, Any],
-    datamodule: PoseDataModule,
+    train_source: PoseSource | None,
     skeleton: KeypointSet,
     earlier: Mapping[str, Any] | None,
     *,
@@ -153,14 +161,15 @@ def planned_fields(
 
     Args:
         cfg: Resolved, ``data.batch_size`` known.
-        datamodule: Of this config.
+        train_source: Of this config.
         earlier: The config of the run that goes on, which keeps to its plan; None: a new one starts.
 
     Returns:
         The fields, and the plan if one was made.
 
     Raises:
-        InputError: If time is to be planned where it cannot be measured alike.
+        InputError: If it is not known how many images there are, or time is to be planned where it cannot be measured
+            alike.
     """
     wanted = [key for key in sorted(AUTOMATIC) if _get(cfg, key) == AUTO]
     wanted += ["data.batch_size"] * (cfg["nominal_batch"] == AUTO)
@@ -168,6 +177,8 @@ def planned_fields(
         return {key: _get(earlier, key) for key in wanted}, None
     if not wanted:
         return {}, None
+    if train_source is None:
+        raise InputError(f"{wanted[0]}=auto: this data module names no images in data.train; give numbers")
     settings = cfg["trainer"]
     devices = brief_trainer(cfg, skeleton).world_size
     epochs = None if settings["max_epochs"] == AUTO else settings["max_epochs"]
@@ -179,9 +190,9 @@ def planned_fields(
                 "measured; give trainer.max_epochs or trainer.max_steps"
             )
         seconds = cast(float, Timer(duration=max_time).time_remaining())
-        max_images = images_in(USED_TIME * seconds, cfg, datamodule, skeleton)
+        max_images = images_in(USED_TIME * seconds, cfg, train_source, skeleton)
     plan = plan_run(
-        len(datamodule.train_source),
+        len(train_source),
         cfg["data"]["batch_size"],
         devices=devices,
         nominal=cfg["nominal_batch"],
@@ -202,15 +213,24 @@ def with_fields(cfg: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, 
     return changed
 
 
-def images_in(seconds: float, cfg: Mapping[str, Any], datamodule: PoseDataModule, skeleton: KeypointSet) -> float:
+def build_data(cfg: Mapping[str, Any], train_source: PoseSource | None, skeleton: KeypointSet) -> PoseDataModule:
+    """The data module around a source that is there already; None: it has no such argument."""
+    if train_source is None:
+        return build(cfg["data"], "data", skeleton)
+    rest = {name: value for name, value in cfg["data"].items() if name != "train"}
+    return build(rest, "data", skeleton, train=train_source)
+
+
+def images_in(seconds: float, cfg: Mapping[str, Any], train_source: PoseSource, skeleton: KeypointSet) -> float:
     """Images that a run can train on in so many seconds, its validations included, as the first steps of one tell.
 
     Raises:
         InputError: If these take more than half of the time.
     """
     start = time.perf_counter()
-    any_plan = plan_run(len(datamodule.train_source), datamodule.batch_size)
+    any_plan = plan_run(len(train_source), cfg["data"]["batch_size"])
     cfg = with_fields(cfg, {key: value for key, value in any_plan.fields().items() if _get(cfg, key) == AUTO})
+    datamodule = build_data(cfg, train_source, skeleton)
     average = build(cfg["callbacks"].get("ema"), "callbacks.ema")
     callbacks = [pace := _Pace(), *([] if average is None else [average])]
     trainer = brief_trainer(cfg, skeleton, callbacks, **_BRIEF)
