@@ -21,7 +21,13 @@ from rtmo.training.earlier_run import last_checkpoint
 TINY = (
     *("experiment=demo", "trainer=cpu", "image_size=[64,64]", "model.widen_factor=0.125", "model.hidden_dim=32"),
     *("model.ffn_dim=64", "model.dcc_dim=16", "model.attention_dim=16", "data.train.num_images=24"),
-    *("data.val.num_images=2", "data.batch_size=2", "data.num_workers=0", "trainer.check_val_every_n_epoch=2"),
+    *(
+        "data.val.num_images=2",
+        "data.batch_size=2",
+        "nominal_batch=null",
+        "data.num_workers=0",
+        "trainer.check_val_every_n_epoch=2",
+    ),
     *("callbacks={images: null, worst: null, train_batch: null, analysis: null, progress: null}",),
     *(
         "callbacks.last.every_n_train_steps=1",

@@ -20,7 +20,15 @@ ROWS = [
 SMALL = (
     *("model=rtmo_n", "model.widen_factor=0.125", "model.hidden_dim=32", "model.ffn_dim=64", "model.dcc_dim=16"),
     "model.attention_dim=16",
-    *("recipe=fast", "augment=mosaic", "image_size=[64,64]", "data.batch_size=2", "data.num_workers=0", "trainer=cpu"),
+    *(
+        "recipe=fast",
+        "augment=mosaic",
+        "image_size=[64,64]",
+        "data.batch_size=2",
+        "nominal_batch=null",
+        "data.num_workers=0",
+        "trainer=cpu",
+    ),
     *("trainer.max_epochs=4", "trainer.limit_train_batches=5", "trainer.num_sanity_val_steps=0"),
     *("trainer.log_every_n_steps=1", "trainer.check_val_every_n_epoch=4", "callbacks.last.every_n_epochs=4"),
     "callbacks={images: null, worst: null, train_batch: null}",

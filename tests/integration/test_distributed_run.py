@@ -19,7 +19,13 @@ pytestmark = pytest.mark.slow
 TINY = (
     *("experiment=demo", "trainer=ddp_cpu", "image_size=[64,64]", "model.widen_factor=0.125"),
     *("model.hidden_dim=32", "model.ffn_dim=64", "model.dcc_dim=16", "model.attention_dim=16"),
-    *("data.train.num_images=8", "data.val.num_images=3", "data.batch_size=2", "data.num_workers=0"),
+    *(
+        "data.train.num_images=8",
+        "data.val.num_images=3",
+        "data.batch_size=2",
+        "nominal_batch=null",
+        "data.num_workers=0",
+    ),
     *("trainer.check_val_every_n_epoch=1", "trainer.log_every_n_steps=1", "callbacks.worst.num_images=2"),
 )
 

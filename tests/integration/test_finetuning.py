@@ -21,7 +21,13 @@ limbs: [[nose, top_head]]
 TINY = (
     *("experiment=finetune", "model=rtmo_s", "data=synthetic", "image_size=[64,64]", "trainer=cpu"),
     *(f"model.{name}={value}" for name, value in SMALL.items()),
-    *("data.train.num_images=4", "data.val.num_images=2", "data.batch_size=2", "data.num_workers=0"),
+    *(
+        "data.train.num_images=4",
+        "data.val.num_images=2",
+        "data.batch_size=2",
+        "nominal_batch=null",
+        "data.num_workers=0",
+    ),
     *("trainer.max_epochs=2", "trainer.check_val_every_n_epoch=1", "callbacks.images=null"),
 )
 

@@ -18,6 +18,7 @@ TINY = (
     "multiscale=null",
     "trainer=cpu",
     "data.batch_size=4",
+    "nominal_batch=null",
     "trainer.max_epochs=2",
     "trainer.check_val_every_n_epoch=1",
     "trainer.log_every_n_steps=1",

@@ -20,7 +20,14 @@ from rtmo.training.assembly import build_module
 
 SIZE = ("model=rtmo_n", "model.widen_factor=0.125", "data=synthetic", "image_size=[64,64]")
 TINY = (
-    *(*SIZE, "trainer=cpu", "data.train.num_images=8", "data.val.num_images=3", "data.batch_size=2"),
+    *(
+        *SIZE,
+        "trainer=cpu",
+        "data.train.num_images=8",
+        "data.val.num_images=3",
+        "data.batch_size=2",
+        "nominal_batch=null",
+    ),
     *("data.num_workers=0", "trainer.max_epochs=6", "trainer.check_val_every_n_epoch=1", "trainer.log_every_n_steps=1"),
 )
 

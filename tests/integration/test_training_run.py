@@ -25,6 +25,7 @@ TINY = (
     "data.train.num_images=12",
     "data.val.num_images=4",
     "data.batch_size=4",
+    "nominal_batch=null",
     "data.num_workers=0",
     "trainer.max_epochs=4",
     "trainer.check_val_every_n_epoch=1",

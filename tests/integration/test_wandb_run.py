@@ -26,7 +26,13 @@ pytestmark = [
 SMALL = (
     *("experiment=demo", "logger=wandb", "trainer=cpu", "image_size=[64,64]", "model.widen_factor=0.125"),
     *("model.hidden_dim=32", "model.ffn_dim=64", "model.dcc_dim=16", "model.attention_dim=16"),
-    *("data.train.num_images=12", "data.val.num_images=10", "data.batch_size=4", "data.num_workers=0"),
+    *(
+        "data.train.num_images=12",
+        "data.val.num_images=10",
+        "data.batch_size=4",
+        "nominal_batch=null",
+        "data.num_workers=0",
+    ),
     *("trainer.max_epochs=3", "trainer.log_every_n_steps=1", "phases.refine_start=0.34", "phases.light_start=0.67"),
     *("callbacks.images.num_images=4", "callbacks.worst.num_images=6", "module.score_thr=0.001"),
 )

@@ -22,12 +22,14 @@ from rtmo.training.assembly import build_module, build_trainer
 from rtmo.training.batch_size import random_people
 from rtmo.training.callbacks.ema import EMA
 from rtmo.training.module import PoseModule
+from rtmo.training.run_plan import filled, plan_run
 from rtmo.types import Batch
 
 PARTS = ("data", "forward", "assignment", "losses", "backward", "optimizer", "EMA", "rest")
 DATA, FORWARD, ASSIGNMENT, LOSSES, BACKWARD, OPTIMIZER, AVERAGE, REST = PARTS
 WORK, STEP = "without data", "step"
 PRECISIONS = {"32": "float32", "bf16": "bfloat16", "16": "float16", "64": "float64"}  # by start of Lightning's names
+ANY_LENGTH = 10_000  # images of a run that is never trained to its end
 # Nothing of a run but its steps, all of one size.
 STEPS_ONLY = (
     *("nominal_batch=null", "multiscale=null", "pretrained=null", "logger.csv=null", "paths.output_dir=unused"),
@@ -45,7 +47,8 @@ def steps_config(overrides: Sequence[str]) -> dict[str, Any]:
     Raises:
         InputError: If it does not compose.
     """
-    return config.validate(config.compose("train", [*STEPS_ONLY, *overrides]), "train", KEYS)
+    cfg = config.validate(config.compose("train", [*STEPS_ONLY, *overrides]), "train", KEYS)
+    return filled(cfg, plan_run(ANY_LENGTH, cfg["data"]["batch_size"]))
 
 
 def step_gflop(overrides: Sequence[str]) -> float:

@@ -213,6 +213,11 @@ def with_fields(cfg: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, 
     return changed
 
 
+def filled(cfg: Mapping[str, Any], plan: RunPlan) -> dict[str, Any]:
+    """A copy of a config whose ``auto`` fields are those of a plan."""
+    return with_fields(cfg, {key: value for key, value in plan.fields().items() if _get(cfg, key) == AUTO})
+
+
 def build_data(cfg: Mapping[str, Any], train_source: PoseSource | None, skeleton: KeypointSet) -> PoseDataModule:
     """The data module around a source that is there already; None: it has no such argument."""
     if train_source is None:
@@ -228,8 +233,7 @@ def images_in(seconds: float, cfg: Mapping[str, Any], train_source: PoseSource, 
         InputError: If these take more than half of the time.
     """
     start = time.perf_counter()
-    any_plan = plan_run(len(train_source), cfg["data"]["batch_size"])
-    cfg = with_fields(cfg, {key: value for key, value in any_plan.fields().items() if _get(cfg, key) == AUTO})
+    cfg = filled(cfg, plan_run(len(train_source), cfg["data"]["batch_size"]))
     datamodule = build_data(cfg, train_source, skeleton)
     average = build(cfg["callbacks"].get("ema"), "callbacks.ema")
     callbacks = [pace := _Pace(), *([] if average is None else [average])]
