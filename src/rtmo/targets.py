@@ -57,6 +57,7 @@ AUTOMATIC = frozenset(
     {
         *("data.batch_size", "trainer.max_epochs", "trainer.check_val_every_n_epoch", "schedule.segments.0.until"),
         *("callbacks.ema.momentum", "callbacks.ema.ramp", "callbacks.last.every_n_epochs"),
+        "callbacks.norm_momentum.momentum",
         *(f"{part}augment.{kind}.affine.prob" for part in ("", "data.") for kind in ("main", "light")),
     }
 )

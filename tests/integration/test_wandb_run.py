@@ -91,7 +91,7 @@ def test_losses_and_diagnostics_of_every_step(logged: WandbFile) -> None:
     assert min(values(logged, "train/memory_mib")) > 100
     assert max(values(logged, "train/pred_sigma")) > 0
     rates = {name for row in logged.history for name in row if name.startswith("lr-")}
-    assert {"lr-AdamW/base", "lr-AdamW/backbone.", "lr-AdamW/dcc."} <= rates
+    assert {"lr-MuonAdamW/base", "lr-MuonAdamW/backbone.", "lr-MuonAdamW/dcc."} <= rates
     per_image = [number / 4 for number in values(logged, "train/num_positives")]
     assert values(logged, "train/positives_per_image") == pytest.approx(per_image)
 

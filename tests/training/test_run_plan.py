@@ -44,6 +44,7 @@ def test_runs_of_any_size_are_long_enough(num_images, batch_size) -> None:
     assert 20 <= plan.average_steps <= 5000
     assert plan.average_steps < 0.2 * plan.steps
     assert 0 < plan.warmup <= 0.03
+    assert plan.norm_momentum == pytest.approx(max(0.03, 30 / plan.steps))
     assert plan.warmup * plan.steps <= 500 + 1e-6
 
 

@@ -29,6 +29,8 @@ WARMUP = 0.03  # of the run
 MOST_WARMUP = 500  # steps
 AVERAGED = 0.1  # of the run, that the average of the weights spans
 FEWEST_AVERAGED, MOST_AVERAGED = 20, 5000  # steps, the last as published
+NORM_STEPS = 30  # a run has so many spans of a batch norm's statistics ...
+LEAST_NORM_MOMENTUM, MOST_NORM_MOMENTUM = 0.03, 0.1  # ... within what is published and what torch takes
 VALIDATIONS = 10
 SAVES = 50
 USED_TIME = 0.85  # of the time that a run may take, as it is an estimate
@@ -53,6 +55,7 @@ class RunPlan:
         moves: Whether images are turned, shifted and scaled; ``prob`` of that step of the augmentation.
         warmup: Fraction of the run; ``until`` of the first segment of the schedule.
         average_steps: Steps that the average of the weights spans.
+        norm_momentum: Of batch norms.
         validate_every: Epochs.
         save_every: Epochs.
         reasons: Of the number of epochs, and of the batch if it is smaller.
@@ -64,6 +67,7 @@ class RunPlan:
     moves: bool
     warmup: float
     average_steps: int
+    norm_momentum: float
     validate_every: int
     save_every: int
     reasons: tuple[str, ...]
@@ -76,6 +80,7 @@ class RunPlan:
             "schedule.segments.0.until": self.warmup,
             "callbacks.ema.momentum": 1 / self.average_steps,
             "callbacks.ema.ramp": self.average_steps / 2,
+            "callbacks.norm_momentum.momentum": self.norm_momentum,
             "callbacks.last.every_n_epochs": self.save_every,
             **{key: float(self.moves) for key in AUTOMATIC if key.endswith("augment.main.affine.prob")},
             **{key: float(self.moves) for key in AUTOMATIC if key.endswith("augment.light.affine.prob")},
@@ -85,7 +90,8 @@ class RunPlan:
         return (
             f"{self.epochs} epochs ({'; '.join(self.reasons)}) = {self.steps} steps; "
             f"images {'' if self.moves else 'not '}turned and scaled; "
-            f"warm-up {round(self.warmup * self.steps)}, average over {self.average_steps}; "
+            f"warm-up {round(self.warmup * self.steps)}, average over {self.average_steps}, "
+            f"norms over {round(1 / self.norm_momentum)}; "
             f"validated every {self.validate_every} epochs"
         )
 
@@ -143,6 +149,7 @@ def plan_run(
         moves=epochs >= FEW_EPOCHS,
         warmup=min(WARMUP, MOST_WARMUP / steps),
         average_steps=min(max(round(AVERAGED * steps), FEWEST_AVERAGED), MOST_AVERAGED),
+        norm_momentum=min(max(NORM_STEPS / steps, LEAST_NORM_MOMENTUM), MOST_NORM_MOMENTUM),
         validate_every=math.ceil(epochs / VALIDATIONS),
         save_every=math.ceil(epochs / SAVES),
         reasons=tuple(reasons),
