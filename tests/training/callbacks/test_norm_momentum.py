@@ -1,6 +1,7 @@
-from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
+from lightning import LightningModule, Trainer
 from networks import small_rtmo
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -11,7 +12,7 @@ def test_raises_the_momentum_of_batch_norms_and_lowers_none() -> None:
     model = small_rtmo()
     before = {name: module.momentum for name, module in model.named_modules() if isinstance(module, _BatchNorm)}
     assert set(before.values()) == {0.03, 0.1}
-    NormMomentum(momentum=0.06).on_fit_start(SimpleNamespace(), model)
+    NormMomentum(momentum=0.06).on_fit_start(Mock(spec=Trainer), Mock(spec=LightningModule, modules=model.modules))
     after = {name: module.momentum for name, module in model.named_modules() if isinstance(module, _BatchNorm)}
     assert after == {name: max(momentum, 0.06) for name, momentum in before.items()}
 
