@@ -14,11 +14,10 @@ import torch
 from rtmo.data.collate import collate
 from rtmo.data.pipeline import ValDataset
 from rtmo.drawing import contact_sheet, prediction_panel, write_image
-from rtmo.evaluate import read_checkpoint
+from rtmo.hub import load_model
 from rtmo.ops.affine import unwarp_poses
-from rtmo.skeletons import keypoint_set
 from rtmo.targets import build
-from rtmo.training.assembly import build_module
+from rtmo.weights.checkpoint import read_checkpoint
 
 OUTPUT = Path(__file__).resolve().parents[1] / "docs" / "images" / "demo.jpg"
 
@@ -40,13 +39,11 @@ def main() -> None:
 def panels(checkpoint: Path, indices: list[int], height: int) -> list[np.ndarray]:
     """Ground truth and prediction of some validation images."""
     content = read_checkpoint(checkpoint)
-    config, skeleton = content["rtmo"]["config"], keypoint_set(content["rtmo"]["skeleton"])
+    config, skeleton = content.config, content.skeleton
     source = build(config["data"]["val"], "data.val", skeleton)
-    module = build_module(config, skeleton)
-    module.load_state_dict(content["state_dict"])
-    model = module.model.eval()
+    model = load_model(checkpoint)
     batch = collate([ValDataset(source=source, image_size=config["image_size"])[index] for index in indices])
-    found = model.decode(model(batch.images.float()), module.score_thr, module.nms_thr)
+    found = model.decode(model(batch.images.float()), config["module"]["score_thr"], config["module"]["nms_thr"])
     return [
         prediction_panel(source.load(index), unwarp_poses(poses, warp), skeleton=skeleton, height=height)
         for index, poses, warp in zip(indices, found, batch.warps, strict=True)
