@@ -16,7 +16,8 @@ from rtmo.phases import Phases
 from rtmo.skeletons import keypoint_set
 from rtmo.targets import AUTO, build, did_you_mean
 from rtmo.train import KEYS as TRAIN_KEYS
-from rtmo.training.run_plan import default_epochs
+from rtmo.training.batch_plan import AUTO_NOMINAL
+from rtmo.training.run_plan import filled, plan_run
 
 KEYS = TRAIN_KEYS | {"only", "num_images", "height", "output"}
 
@@ -83,10 +84,10 @@ def chosen_sources(cfg: Mapping[str, Any]) -> dict[str, PoseSource]:
 def pipelines(cfg: Mapping[str, Any], source: PoseSource) -> list[tuple[str, TrainDataset, list[int]]]:
     """Name, samples and first epochs of the phases of the two augmentations, as far as the run has them."""
     skeleton = keypoint_set(cfg["skeleton"])
+    given = cfg["trainer"]["max_epochs"]
+    plan = plan_run(len(source), AUTO_NOMINAL, epochs=None if given == AUTO else given)
+    cfg, max_epochs = filled(cfg, plan), plan.epochs
     phases: Phases = build(cfg["data"]["phases"], "data.phases")
-    max_epochs = cfg["trainer"]["max_epochs"]
-    if max_epochs == AUTO:
-        max_epochs = default_epochs(len(source))
     dataset = TrainDataset(
         source=source,
         image_size=cfg["image_size"],
