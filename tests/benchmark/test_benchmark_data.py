@@ -29,6 +29,13 @@ def test_it_measures_and_writes(monkeypatch, tmp_path, capsys):
     assert record["environment"]["packages"]["torch"]
 
 
+def test_it_measures_an_augmentation_that_follows_from_the_length_of_a_run(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    options = ("data=synthetic", "image_size=[64,64]", "images=4", "samples=3", "rounds=1", "cache_gb=0.01")
+    run(monkeypatch, *options, "augment=light")
+    assert "warp" in json.loads((tmp_path / "benchmark_data.json").read_text())["milliseconds"]["main, cache"]
+
+
 @pytest.mark.parametrize("field", ["images", "samples", "rounds"])
 def test_nothing_to_measure_is_refused(monkeypatch, tmp_path, capsys, field):
     monkeypatch.chdir(tmp_path)

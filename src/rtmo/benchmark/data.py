@@ -26,6 +26,7 @@ from rtmo.phases import Phases
 from rtmo.skeletons import keypoint_set
 from rtmo.targets import build
 from rtmo.training.callbacks.run_record import environment
+from rtmo.training.run_plan import filled, plan_run
 from rtmo.types import Sample
 
 KEYS = frozenset(
@@ -52,6 +53,7 @@ def main(cfg: dict[str, Any]) -> None:
     prepare_process()
     skeleton = keypoint_set(cfg["skeleton"])
     source = FirstImages(build(cfg["data"]["train"], "data.train", skeleton), cfg["images"])
+    cfg = filled(cfg, plan_run(len(source), BATCH, epochs=EPOCHS))
     augment = {name: build(cfg["augment"][name] or {}, f"augment.{name}", skeleton) for name in FIRST_EPOCH}
     datasets = make_datasets(source, augment, cfg)
     speeds = {name: measure_speed(datasets, name, cfg["samples"], cfg["rounds"]) for name in FIRST_EPOCH}
