@@ -82,8 +82,7 @@ class RunPlan:
             "callbacks.ema.ramp": self.average_steps / 2,
             "callbacks.norm_momentum.momentum": self.norm_momentum,
             "callbacks.last.every_n_epochs": self.save_every,
-            **{key: float(self.moves) for key in AUTOMATIC if key.endswith("augment.main.affine.prob")},
-            **{key: float(self.moves) for key in AUTOMATIC if key.endswith("augment.light.affine.prob")},
+            **{key: float(self.moves) for key in AUTOMATIC if key.endswith(".affine.prob")},
         }
 
     def __str__(self) -> str:
@@ -135,7 +134,7 @@ def plan_run(
             epochs = default_epochs(num_images)
             reasons = [f"{EPOCHS}, and {FIRST_IMAGES:,} images more, with a set of {num_images:,}"]
     if nominal == AUTO and max_steps < 0:
-        most = max(AUTO_NOMINAL, epochs * num_images // FEWEST_STEPS) // devices
+        most = max(1, max(AUTO_NOMINAL, epochs * num_images // FEWEST_STEPS) // devices)
         if batch_size > most:
             reasons.append(f"data.batch_size={batch_size} would make few steps of them, {most} is taken")
             batch_size = most
@@ -189,7 +188,7 @@ def planned_fields(
     settings = cfg["trainer"]
     devices = brief_trainer(cfg, skeleton).world_size
     epochs = None if settings["max_epochs"] == AUTO else settings["max_epochs"]
-    max_steps, max_time, max_images = settings.get("max_steps", -1), settings["max_time"], None
+    max_steps, max_time, max_images = settings.get("max_steps") or -1, settings["max_time"], None
     if epochs is None and max_steps < 0 and max_time is not None:
         if in_sweep or devices > 1:
             raise InputError(
