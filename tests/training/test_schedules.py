@@ -95,3 +95,25 @@ def test_a_part_with_rate_0_stays_frozen() -> None:
     segments = [Segment(until=0.5, shape="warmup"), Segment(until=1.0, shape="cosine", eta_min=2e-4)]
     assert {rate_at(step, 0.0, segments, 10) for step in range(10)} == {0.0}
     assert rate_at(9, 1e-5, segments, 10) > 1e-5
+
+
+def test_a_part_may_warm_up_for_longer() -> None:
+    groups = [
+        {"name": name, "params": [torch.nn.Parameter(torch.zeros(()))], "lr": 1.0}
+        for name in ("base", "dcc.", "dcc./no_decay")
+    ]
+    schedule = SegmentedLR(torch.optim.SGD(groups), 100, segments=[Segment(1.0, "constant")], warmups={"dcc.": 0.2})
+    rates = []
+    for _ in range(100):
+        rates.append(schedule.get_last_lr())
+        schedule.optimizer.step()
+        schedule.step()
+    assert {row[0] for row in rates} == {1.0}
+    assert [row[1] for row in rates] == [row[2] for row in rates]
+    assert [row[1] for row in rates] == pytest.approx([min((step + 1) / 20, 1.0) ** 2 for step in range(100)])
+
+
+def test_a_warm_up_of_a_part_that_has_no_rate_of_its_own_is_refused() -> None:
+    optimizer = torch.optim.SGD([{"name": "base", "params": [torch.nn.Parameter(torch.zeros(()))], "lr": 1.0}])
+    with pytest.raises(ValueError, match=r"schedule.warmups names 'neck\.', .* those that have: base"):
+        SegmentedLR(optimizer, 10, segments=[Segment(1.0, "constant")], warmups={"neck.": 0.1})

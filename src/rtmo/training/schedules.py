@@ -44,14 +44,30 @@ class SegmentedLR(LRScheduler):
         optimizer: Its groups' ``lr`` are the base rates.
         total_steps: Optimiser steps of the whole run.
         segments: In order; the last must reach 1.
+        warmups: Fraction of the run over which the rate of a part rises on top of that, with the square of the step,
+            by prefix of its parameters' names, which must have a rate of their own (``lr_factors``).
 
     Raises:
-        ValueError: If the segments' ends do not rise, or do not reach 1.
+        ValueError: If the segments' ends do not rise, or do not reach 1; or if ``warmups`` names a part that the
+            optimizer has no group for.
     """
 
     def __init__(
-        self, optimizer: Optimizer, total_steps: int, *, segments: Sequence[Segment | Mapping[str, Any]]
+        self,
+        optimizer: Optimizer,
+        total_steps: int,
+        *,
+        segments: Sequence[Segment | Mapping[str, Any]],
+        warmups: Mapping[str, float] | None = None,
     ) -> None:
+        names = [str(group.get("name", "")).removesuffix("/no_decay") for group in optimizer.param_groups]
+        for prefix in (warmups := warmups or {}):
+            if prefix not in names:
+                raise ValueError(
+                    f"schedule.warmups names {prefix!r}, which has no rate of its own; those that have: "
+                    f"{', '.join(sorted(set(names)))}"
+                )
+        self.warmups = [warmups.get(name, 0.0) for name in names]
         self.segments = [s if isinstance(s, Segment) else Segment(**s) for s in segments]
         self.total_steps = total_steps
         ends = [segment.until for segment in self.segments]
@@ -61,11 +77,18 @@ class SegmentedLR(LRScheduler):
 
     def get_lr(self) -> list[float | Tensor]:
         """The rates of the coming step, one a group."""
-        return [rate_at(self.last_epoch, float(base), self.segments, self.total_steps) for base in self.base_lrs]
+        return [
+            rate_at(self.last_epoch, float(base), self.segments, self.total_steps) * self._warmed(share)
+            for base, share in zip(self.base_lrs, self.warmups, strict=True)
+        ]
+
+    def _warmed(self, share: float) -> float:
+        """What a warm-up over a share of the run leaves of the rate of the coming step."""
+        return min((self.last_epoch + 1) / max(share * self.total_steps, 1.0), 1.0) ** 2
 
     def state_dict(self) -> dict[str, Any]:
         """Plain containers only, so that a checkpoint loads with ``weights_only=True``."""
-        return {key: value for key, value in super().state_dict().items() if key != "segments"}
+        return {key: value for key, value in super().state_dict().items() if key not in ("segments", "warmups")}
 
 
 def rate_at(step: int, base: float, segments: Sequence[Segment], total_steps: int) -> float:
