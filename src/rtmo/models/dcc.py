@@ -30,6 +30,9 @@ class DynamicCoordinateClassifier(nn.Module):
         bin_init_scale: Shrinks the initial map of the bins' codes. At 1, as published, the first heatmaps are sharp
             and random, and unlearning them takes hundreds of steps; near 0 they are flat and the first poses lie in
             the middle of their boxes.
+        attention_init_scale: Shrinks what attention starts with: scales and offsets of queries and keys, and the
+            keypoints' code. At 1, as published, it makes features 14 times as large as its input; at a quarter they
+            stay as they are.
         dynamic_encoding: Whether a bin is known by where it lies. Off, every bin has one learned vector, the same for
             all people, as in SimCC (arXiv:2107.03332).
         static_range: What the bins span without dynamic allocation, the grid point in its middle, px of the network
@@ -51,6 +54,7 @@ class DynamicCoordinateClassifier(nn.Module):
         bbox_padding: float = 1.25,
         temperature: float = 300.0,
         bin_init_scale: float = 1.0,
+        attention_init_scale: float = 1.0,
         dynamic_encoding: bool = True,
         static_range: float | None = None,
     ) -> None:
@@ -71,6 +75,8 @@ class DynamicCoordinateClassifier(nn.Module):
         with torch.no_grad():
             for parameter in (*self.x_fc.parameters(), *self.y_fc.parameters()):
                 parameter.mul_(bin_init_scale)
+            for parameter in (self.gau.gamma, self.gau.beta, self.pos_enc):
+                parameter.mul_(attention_init_scale)
         self.sigma_fc = nn.Linear(in_dim, num_keypoints)
         self.sigma_scale = nn.Parameter(torch.tensor(0.1))
         # where the bins lie in what they span, -0.5 left or top, +0.5 right or bottom

@@ -60,6 +60,7 @@ class RTMO(nn.Module):
         bbox_padding: Its bins span the box grown by this factor.
         bin_temperature: Of the bins' sine code.
         bin_init_scale: Shrinks the classifier's initial logits; see ``DynamicCoordinateClassifier``.
+        attention_init_scale: Shrinks what its attention starts with; likewise.
         decoding: Where keypoints come from: ``dcc``, the classifier as published; ``cc_dba``, without dynamic encoding
             of its bins; ``cc_static``, with bins in a fixed range as well; ``regression``, the proxy branch, and there
             is no classifier: ``dcc`` is None.
@@ -88,6 +89,7 @@ class RTMO(nn.Module):
         bbox_padding: float = 1.25,
         bin_temperature: float = 300.0,
         bin_init_scale: float = 1.0,
+        attention_init_scale: float = 1.0,
         decoding: str = "dcc",
         static_range: float | None = None,
     ) -> None:
@@ -137,6 +139,7 @@ class RTMO(nn.Module):
                 bbox_padding=bbox_padding,
                 temperature=bin_temperature,
                 bin_init_scale=bin_init_scale,
+                attention_init_scale=attention_init_scale,
                 dynamic_encoding=decoding == "dcc",
                 static_range=static_range,
             )
