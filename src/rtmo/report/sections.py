@@ -12,7 +12,14 @@ from rtmo.report.runs import FINISHED
 from rtmo.report.scores import CONFIDENCE
 
 DIAGNOSTICS = (  # columns of metrics.csv beside the losses
-    *("train/pose_oks", "train/proxy_oks", "train/num_positives", "train/positives_per_image", "train/pred_sigma"),
+    *(
+        "train/pose_oks",
+        "train/proxy_oks",
+        "train/num_positives",
+        "train/positives_per_image",
+        "train/pred_sigma",
+        "train/heatmap_peak",
+    ),
     *("train/grad_norm", "train/images_per_second", "train/data_wait", "train/memory_mib"),
 )
 

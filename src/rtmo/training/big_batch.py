@@ -8,7 +8,7 @@ from torch import Tensor
 
 from rtmo.losses.criterion import divisor
 
-PER_POSITIVE = ("pose_oks", "proxy_oks", "pred_sigma")  # means over the positives of a rank
+PER_POSITIVE = ("pose_oks", "proxy_oks", "pred_sigma", "heatmap_peak")  # means over the positives of a rank
 
 
 class Accumulation:
