@@ -31,8 +31,14 @@ def predictions(outputs: HeadOutputs) -> tuple[Tensor, Tensor, Tensor]:
     )
 
 
-def assign(simota: SimOTA, outputs: HeadOutputs, targets: Targets):
-    return simota(*predictions(outputs), priors=outputs.priors, strides=outputs.strides, targets=targets)
+def assign(simota: SimOTA, outputs: HeadOutputs, targets: Targets, min_positives: int = 1):
+    return simota(
+        *predictions(outputs),
+        priors=outputs.priors,
+        strides=outputs.strides,
+        targets=targets,
+        min_positives=min_positives,
+    )
 
 
 def subset(targets: Targets, image: int, people: list[int] | Tensor) -> Targets:
@@ -176,3 +182,12 @@ def test_nothing_waits_for_the_device(generator) -> None:
 def test_topk_of_zero_is_refused() -> None:
     with pytest.raises(ValueError, match="topk must be at least 1, got 0"):
         SimOTA(oks_sigmas=COCO17.oks_sigmas, topk=0)
+
+
+def test_a_person_gets_so_many_priors_at_least(generator) -> None:
+    """Predictions are random, so by their quality each person would get one."""
+    simota = SimOTA(oks_sigmas=COCO17.oks_sigmas, topk=5)
+    targets, outputs = make_targets([1, 1, 1], generator), make_outputs(3, generator)
+    for least, expected in ((1, 1), (4, 4), (9, 5)):
+        counts = (assign(simota, outputs, targets, least).gt_index >= 0).sum(dim=1)
+        assert counts.tolist() == [expected] * 3

@@ -320,3 +320,89 @@ def test_the_score_may_learn_from_the_proxy_while_the_proxy_learns_from_the_clas
     changed = make_criterion(phases={"B": {"score_oks": "proxy"}})(*scene, TinyClassifier(), "B")
     assert not torch.equal(plain["loss_cls"], changed["loss_cls"])
     assert torch.equal(plain["loss_oks"], changed["loss_oks"])
+
+
+class Watched(TinyClassifier):
+    """Keeps the boxes that it was given."""
+
+    def forward(self, pose_vectors, bboxes, priors, with_sigmas=False):
+        self.bboxes = bboxes
+        return super().forward(pose_vectors, bboxes, priors, with_sigmas)
+
+
+def boxes_given(scene, generator=None, **settings) -> Tensor:
+    dcc = Watched()
+    make_criterion(phases={"A": settings})(*scene, dcc, "A", generator=generator)
+    return dcc.bboxes
+
+
+def test_the_classifier_may_be_given_the_boxes_of_the_ground_truth(scene) -> None:
+    people = scene[1].bboxes[scene[1].valid]
+    forced, predicted = boxes_given(scene, dcc_bboxes="gt"), boxes_given(scene)
+    assert all((box == people).all(dim=1).any() for box in forced)
+    assert not any((box == people).all(dim=1).any() for box in predicted)
+    assert predicted.requires_grad
+    assert not forced.requires_grad
+
+
+def test_jitter_of_boxes_is_that_of_the_generator(scene) -> None:
+    plain = boxes_given(scene).detach()
+    first, again, other = (
+        boxes_given(scene, torch.Generator().manual_seed(seed), bbox_jitter=0.1).detach() for seed in (0, 0, 1)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    sizes = plain[:, 2:] - plain[:, :2]
+    assert ((first - plain).abs() <= 0.1501 * sizes.repeat(1, 2)).all()
+    assert (first != plain).all()
+
+
+def test_one_phase_may_ask_for_more_positives(scene) -> None:
+    criterion = make_criterion(phases={"A": {"min_positives": 4}})
+    many, few = (criterion(*scene, TinyClassifier(), phase)["num_positives"] for phase in "AB")
+    assert many > 2 * few
+
+
+def test_phase_b_may_wait_for_the_oks_of_the_classifier(scene) -> None:
+    criterion = make_criterion(refine_oks=0.5)
+    phases = ""
+    for oks in [0.0] * 5 + [0.9] * 60 + [0.0] * 100:
+        criterion._follow(torch.tensor(4 * oks), torch.tensor(4.0), 0.5)
+        phases += criterion.phase_in_force("A")
+    # 0.9 * (1 - 0.98 ** n) passes 0.5 at n = 41; once there, it stays
+    assert phases == "A" * 45 + "B" * 120
+    assert criterion.phase_in_force("C") == "C"
+    resumed = make_criterion(refine_oks=0.5)
+    assert resumed.phase_in_force("B") == "A"
+    resumed.load_state_dict(criterion.state_dict())
+    assert resumed.phase_in_force("A") == "B"
+    assert make_criterion().phase_in_force("B") == "B"
+
+
+def test_the_running_oks_is_that_of_training_batches_with_people(scene, generator) -> None:
+    criterion = make_criterion(refine_oks=0.5)
+    shown = criterion(*scene, TinyClassifier(), "A")["pose_oks"]
+    torch.testing.assert_close(criterion.running_oks, 0.02 * shown)
+    nobody = make_targets([0, 0, 0, 0], generator)
+    criterion(scene[0], nobody, TinyClassifier(), "A")
+    criterion.eval()(*scene, TinyClassifier(), "A")
+    torch.testing.assert_close(criterion.running_oks, 0.02 * shown)
+
+
+def test_an_oks_to_wait_for_is_a_share() -> None:
+    with pytest.raises(ValueError, match=r"refine_oks must be in 0\.\.1"):
+        make_criterion(refine_oks=50.0)
+
+
+def test_the_peak_shown_is_the_mean_of_the_highest_bins(scene) -> None:
+    class Sharp(TinyClassifier):
+        """The first bin of each row of x has everything, in each column of y half of it."""
+
+        def forward(self, *inputs, **options):
+            codes = super().forward(*inputs, **options)
+            heatmap_x, heatmap_y = torch.zeros_like(codes.heatmap_x), torch.zeros_like(codes.heatmap_y)
+            heatmap_x[..., 0], heatmap_y[..., :2] = 1.0, 0.5
+            return codes._replace(heatmap_x=heatmap_x, heatmap_y=heatmap_y)
+
+    assert make_criterion()(*scene, Sharp(), "B")["heatmap_peak"] == pytest.approx(0.75)
+    assert "heatmap_peak" not in make_criterion(phases=NO_CLASSIFIER)(*scene, None, "B")

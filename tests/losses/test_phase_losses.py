@@ -26,6 +26,10 @@ def test_changes_keep_the_rest_as_published() -> None:
         ({"B": {"oks_weight": float("nan")}}, r"phases\.B\.oks_weight must be a number"),
         ({"C": {"overlaps_power": True}}, r"phases\.C\.overlaps_power must be a number"),
         ({"C": {"proxy_target": "teacher"}}, r"phases\.C\.proxy_target must be 'gt' or 'dcc', got 'teacher'"),
+        ({"A": {"dcc_bboxes": "true"}}, r"phases\.A\.dcc_bboxes must be 'pred' or 'gt', got 'true'"),
+        ({"A": {"bbox_jitter": 1.0}}, r"phases\.A\.bbox_jitter must be a share of 0 to below 1, got 1\.0"),
+        ({"A": {"min_positives": 0}}, r"phases\.A\.min_positives must be a whole number from 1 on, got 0"),
+        ({"A": {"min_positives": 2.5}}, r"phases\.A\.min_positives must be a whole number"),
         ({"C": {"ignore_mask": 1}}, r"phases\.C\.ignore_mask must be true or false, got 1"),
     ],
 )

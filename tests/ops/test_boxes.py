@@ -2,7 +2,7 @@
 
 import torch
 
-from rtmo.ops.boxes import decode_bboxes, encode_bboxes, iou, pairwise_iou
+from rtmo.ops.boxes import decode_bboxes, encode_bboxes, iou, jitter_bboxes, pairwise_iou
 
 PRIORS, STRIDES = torch.tensor([[7.5, 7.5], [15.5, 47.5]]), torch.tensor([16.0, 32.0])
 
@@ -52,3 +52,16 @@ def test_pairwise_iou_is_iou_of_every_pair() -> None:
         for i in range(4):
             for j in range(5):
                 torch.testing.assert_close(pairs[image, i, j], iou(a[image, i], b[image, j]))
+
+
+def test_jitter_moves_and_scales_each_axis_by_a_share_of_the_size() -> None:
+    box = torch.tensor([100.0, 200.0, 140.0, 300.0])  # 40 x 100 px about (120, 250)
+    jittered = jitter_bboxes(box.expand(4000, 4), 0.1, torch.Generator().manual_seed(0))
+    centres, sizes = (jittered[:, :2] + jittered[:, 2:]) / 2, jittered[:, 2:] - jittered[:, :2]
+    for values, middle, reach in ((centres, (120.0, 250.0), (4.0, 10.0)), (sizes, (40.0, 100.0), (4.0, 10.0))):
+        away = (values - torch.tensor(middle)) / torch.tensor(reach)
+        assert (away.abs() <= 1 + 1e-4).all()
+        assert (away.min(dim=0).values < -0.99).all()
+        assert (away.max(dim=0).values > 0.99).all()
+        assert (away.mean(dim=0).abs() < 0.05).all()
+    assert torch.equal(jittered, jitter_bboxes(box.expand(4000, 4), 0.1, torch.Generator().manual_seed(0)))

@@ -79,6 +79,7 @@ class SimOTA(nn.Module):
         priors: Float[Tensor, "P 2"],
         strides: Float[Tensor, " P"],
         targets: Targets,
+        min_positives: int = 1,
     ) -> Assignment:
         """Matches the priors of every image with its people.
 
@@ -89,6 +90,7 @@ class SimOTA(nn.Module):
             priors: px.
             strides: px.
             targets: In px of the same images.
+            min_positives: Priors a person claims at least, if there are so many candidates; ``topk`` at most.
         """
         if targets.bboxes.shape[1] == 0:
             nobody = cls_logits[..., 0].new_zeros(cls_logits.shape[:2])
@@ -105,7 +107,7 @@ class SimOTA(nn.Module):
             + _OUTSIDE_COST * (torch.minimum(inside, near) <= 0)
         ).masked_fill(never, torch.inf)
         quality = (oks if self.dynamic_k_indicator == "oks" else iou).masked_fill(never, 0)
-        num_claims, claimant = self._claim(cost, quality)
+        num_claims, claimant = self._claim(cost, quality, min_positives)
 
         # a prior claimed by several people goes to whom it suits best, even if that person did not claim it
         person = torch.where(num_claims > 1, cost.min(dim=1).indices, claimant)
@@ -135,14 +137,14 @@ class SimOTA(nn.Module):
         return inside, self.center_radius * strides - distance
 
     def _claim(
-        self, cost: Float[Tensor, "B G P"], quality: Float[Tensor, "B G P"]
+        self, cost: Float[Tensor, "B G P"], quality: Float[Tensor, "B G P"], least: int
     ) -> tuple[Int[Tensor, "B P"], Int[Tensor, "B P"]]:
         """How many people claim each prior, and who does if it is one.
 
-        Each person claims their k cheapest candidates, k being the sum of their best qualities.
+        Each person claims their k cheapest candidates, k being the sum of their best qualities or ``least``.
         """
         topk = min(self.topk, cost.shape[-1])
-        k = quality.topk(topk).values.sum(dim=-1, keepdim=True).int().clamp(min=1)
+        k = quality.topk(topk).values.sum(dim=-1, keepdim=True).int().clamp(min=least)
         cheapest = cost.topk(topk, largest=False)
         claims = ((torch.arange(topk, device=cost.device) < k) & (cheapest.values < torch.inf)).long()
         people = torch.arange(cost.shape[1], device=cost.device)[:, None]

@@ -18,12 +18,13 @@ from rtmo.losses.boxes import bbox_l1_loss, iou_loss
 from rtmo.losses.classification import varifocal_loss, visibility_loss
 from rtmo.losses.keypoints import CoordinateLoss, MLELoss, proxy_oks_loss
 from rtmo.losses.phase_losses import CHOICES, PhaseLosses, phase_table
-from rtmo.ops.boxes import decode_bboxes
+from rtmo.ops.boxes import decode_bboxes, jitter_bboxes
 from rtmo.ops.keypoints import decode_proxy, oks
 from rtmo.phases import Phase
 from rtmo.types import CoordinateCodes, HeadOutputs, Targets
 
 _VISIBLE_THR = 0.3  # predicted visibility above which a keypoint tells where a person is
+_OKS_MOMENTUM = 0.02  # of the running OKS that a curriculum waits for, which spans 50 batches
 
 
 class Assignment(NamedTuple):
@@ -73,9 +74,11 @@ class Criterion(nn.Module):
             Off as published; short runs learn faster with it.
         average_labeled: Whether keypoint losses average over a person's labeled keypoints. Off as published: they
             average over all K, so a person with few labels counts less.
+        refine_oks: Phase B follows A when the classifier's OKS, a running mean over the positives, has reached this,
+            and not by epochs; C stays where it is. None, as published: by epochs.
 
     Raises:
-        ValueError: If a phase, a key or a value of ``phases`` is not valid.
+        ValueError: If a phase, a key or a value of ``phases`` is not valid, or ``refine_oks`` is not in 0..1.
     """
 
     def __init__(
@@ -87,8 +90,11 @@ class Criterion(nn.Module):
         coordinate_loss: CoordinateLoss | None = None,
         detach_bboxes: bool = False,
         average_labeled: bool = False,
+        refine_oks: float | None = None,
     ) -> None:
         super().__init__()
+        if refine_oks is not None and not 0 <= refine_oks <= 1:
+            raise ValueError(f"refine_oks must be in 0..1, or null for a phase B by epochs; got {refine_oks}")
         self.assigner = assigner
         self.phases = phase_table(phases or {})
         self.coordinate_loss = MLELoss() if coordinate_loss is None else coordinate_loss
@@ -96,6 +102,18 @@ class Criterion(nn.Module):
         self.average_labeled = average_labeled
         self.register_buffer("oks_sigmas", torch.tensor(oks_sigmas), persistent=False)
         self.oks_sigmas: Tensor
+        self.refine_oks = refine_oks
+        if refine_oks is not None:  # part of checkpoints, as a run that goes on has to know
+            self.register_buffer("running_oks", torch.tensor(0.0))
+            self.register_buffer("is_refined", torch.tensor(refine_oks == 0))
+            self.running_oks: Tensor
+            self.is_refined: Tensor
+
+    def phase_in_force(self, scheduled: Phase) -> Phase:
+        """The phase whose losses apply where that of the epoch is ``scheduled``."""
+        if self.refine_oks is None or scheduled == "C":
+            return scheduled
+        return "B" if self.is_refined else "A"
 
     def forward(
         self,
@@ -104,6 +122,7 @@ class Criterion(nn.Module):
         dcc: Callable[..., CoordinateCodes] | None,
         phase: Phase,
         ignore_mask: Bool[Tensor, "B H W"] | None = None,
+        generator: torch.Generator | None = None,
     ) -> dict[str, Tensor]:
         """Losses of a batch, computed in float32 or better.
 
@@ -112,22 +131,25 @@ class Criterion(nn.Module):
             targets: In px of the network input.
             dcc: The coordinate classifier, ``(pose_vectors, bboxes, priors, with_sigmas=True) -> codes``; None for a
                 network whose pose is the proxy branch, see ``check_decoding``.
-            phase: Selects the weights.
+            phase: Selects the weights; see ``phase_in_force``.
             ignore_mask: True on unlabeled people; only read in phases that want it.
+            generator: Draws the jitter of boxes, on the CPU; None: torch's own.
 
         Returns:
             ``loss``, the sum of all ``loss_*``, weights included; then, for display, ``num_positives`` and the mean
             OKS of the positives, ``pose_oks`` by the classifier's keypoints and ``proxy_oks`` by the proxy's, and
-            their mean ``pred_sigma``, if it is learned; ``normalizer``, the number of positives averaged over ranks,
-            of which ``divisor`` makes what losses are divided by. Without positives all but ``loss_cls`` are 0.
+            their mean ``pred_sigma``, if it is learned, and ``heatmap_peak``, the mean probability of the highest
+            bin: near 1 while ``pose_oks`` is low, the classifier has stalled; ``normalizer``, the number of positives
+            averaged over ranks, of which ``divisor`` makes what losses are divided by. Without positives all but
+            ``loss_cls`` are 0.
 
         Raises:
             ValueError: If the outputs come without proxy offsets.
         """
         settings = self.phases[phase]
         outputs, targets = _in_full_precision(outputs, targets)
-        positives = self._match(outputs, targets)
-        codes = None if dcc is None else self._classify(dcc, outputs, positives)
+        positives = self._match(outputs, targets, settings.min_positives)
+        codes = None if dcc is None else self._classify(dcc, outputs, positives, settings, generator)
         pose_oks = positives.proxy_oks
         if codes is not None:
             pose_oks = oks(
@@ -150,19 +172,24 @@ class Criterion(nn.Module):
         num_positives = pose_oks.new_tensor(len(positives))
         normalizer = self.mean_over_ranks(num_positives)
         share = divisor(normalizer)
+        if self.refine_oks is not None and self.training:
+            self._follow(self.mean_over_ranks(pose_oks.sum()), normalizer, self.refine_oks)
         losses = {name: getattr(settings, f"{name}_weight") * value / share for name, value in sums.items()}
         total = torch.stack(list(losses.values())).sum()
         if codes is not None:
             losses[self.coordinate_loss.name] = losses.pop("coordinate")
-        sigmas = codes.pred_sigmas if codes is not None and self.learns_spread else None
+        count = num_positives.clamp(min=1)
+        shown = {"pose_oks": pose_oks.sum() / count, "proxy_oks": positives.proxy_oks.sum() / count}
+        if codes is not None:
+            shown["heatmap_peak"] = _peak(codes).sum() / count
+            if self.learns_spread and codes.pred_sigmas is not None:
+                shown["pred_sigma"] = codes.pred_sigmas.detach().mean(dim=-1).sum() / count
         return {
             "loss": total,
             **{f"loss_{name}": value for name, value in losses.items()},
             "num_positives": num_positives,
             "normalizer": normalizer,
-            "pose_oks": pose_oks.sum() / num_positives.clamp(min=1),
-            "proxy_oks": positives.proxy_oks.sum() / num_positives.clamp(min=1),
-            **({} if sigmas is None else {"pred_sigma": sigmas.detach().sum() / max(1, sigmas.numel())}),
+            **shown,
         }
 
     @property
@@ -193,7 +220,14 @@ class Criterion(nn.Module):
         torch.distributed.all_reduce(total)
         return total / torch.distributed.get_world_size()
 
-    def _match(self, outputs: HeadOutputs, targets: Targets) -> Positives:
+    @torch.no_grad()
+    def _follow(self, oks_sum: Float[Tensor, ""], normalizer: Float[Tensor, ""], wanted: float) -> None:
+        """Keeps the running OKS up to date, of which ``is_refined`` remembers that it was high enough."""
+        if normalizer > 0:
+            self.running_oks.lerp_((oks_sum / normalizer).to(self.running_oks), _OKS_MOMENTUM)
+            self.is_refined |= self.running_oks >= wanted
+
+    def _match(self, outputs: HeadOutputs, targets: Targets, min_positives: int) -> Positives:
         """The positives in order of image and prior. Their number is unknown before, so here the host waits once."""
         bboxes = decode_bboxes(outputs.bbox_offsets, outputs.priors, outputs.strides)
         proxy = _decode_proxy(outputs)
@@ -204,6 +238,7 @@ class Criterion(nn.Module):
             priors=outputs.priors,
             strides=outputs.strides,
             targets=targets,
+            min_positives=min_positives,
         )
         image, prior = (assignment.gt_index >= 0).nonzero(as_tuple=True)
         person = assignment.gt_index[image, prior]
@@ -221,14 +256,23 @@ class Criterion(nn.Module):
         )
 
     def _classify(
-        self, dcc: Callable[..., CoordinateCodes], outputs: HeadOutputs, positives: Positives
+        self,
+        dcc: Callable[..., CoordinateCodes],
+        outputs: HeadOutputs,
+        positives: Positives,
+        settings: PhaseLosses,
+        generator: torch.Generator | None,
     ) -> CoordinateCodes:
         """What the classifier says at the positives.
 
         It runs even where there are none: distributed training waits for a gradient of every parameter, be it zero.
         """
         image, prior = positives.image, positives.prior
-        bboxes = positives.bboxes.detach() if self.detach_bboxes else positives.bboxes
+        bboxes = positives.gt_bboxes if settings.dcc_bboxes == "gt" else positives.bboxes
+        if settings.bbox_jitter:
+            bboxes = jitter_bboxes(bboxes, settings.bbox_jitter, generator)
+        if self.detach_bboxes:
+            bboxes = bboxes.detach()
         codes = dcc(outputs.pose_vectors[image, prior], bboxes, outputs.priors[prior], with_sigmas=True)
         return CoordinateCodes._make(None if code is None else code.to(bboxes.dtype) for code in codes)
 
@@ -264,6 +308,12 @@ class Criterion(nn.Module):
 def divisor(normalizer: Float[Tensor, ""]) -> Float[Tensor, ""]:
     """What losses are divided by: the positives averaged over ranks, of which there is at least one on all ranks."""
     return normalizer.clamp(min=1 / torch.distributed.get_world_size() if _is_distributed() else 1)
+
+
+def _peak(codes: CoordinateCodes) -> Float[Tensor, " F"]:
+    """Probability of the highest bin, the mean over axes and joints."""
+    heatmaps = codes.heatmap_x.detach(), codes.heatmap_y.detach()
+    return torch.stack([heatmap.amax(dim=-1) for heatmap in heatmaps]).mean(dim=(0, 2))
 
 
 def _is_distributed() -> bool:

@@ -48,9 +48,11 @@ class MLELoss(CoordinateLoss):
 
     Args:
         sigma: The spread of all keypoints, as a share of the person's size; None: learned.
+        kld_weight: Adds ``KLDLoss`` so often; 0 as published. It pulls where a heatmap has no probability, from where
+            the likelihood cannot; see docs/decisions/classifier-stall.md.
 
     Raises:
-        ValueError: If ``sigma`` is not positive.
+        ValueError: If ``sigma`` is not positive or ``kld_weight`` is negative.
 
     Reference: RTMO (arXiv:2312.07526), section 3.2. As published: the two axes multiply inside one logarithm that is
     floored at 1e-4, the spread at 1e-3 and the person's size at 1 px, and constant factors are left out. The box gets
@@ -59,10 +61,14 @@ class MLELoss(CoordinateLoss):
 
     name = "mle"
 
-    def __init__(self, *, sigma: float | None = None) -> None:
+    def __init__(self, *, sigma: float | None = None, kld_weight: float = 0.0) -> None:
         if sigma is not None and sigma <= 0:
             raise ValueError(f"sigma must be positive, or null for a learned one; got {sigma}")
+        if kld_weight < 0:
+            raise ValueError(f"kld_weight must be at least 0, got {kld_weight}")
         self.sigma = sigma
+        self.kld_weight = kld_weight
+        self._kld = KLDLoss()
 
     def __call__(
         self, codes: CoordinateCodes, keypoints: Float[Tensor, "F K 2"], area: Float[Tensor, " F"]
@@ -76,7 +82,8 @@ class MLELoss(CoordinateLoss):
         size = area.sqrt().clamp(min=_MIN_SIZE)
         code_x = laplace_code(codes.bins_x, keypoints[..., 0], size, sigmas)
         code_y = laplace_code(codes.bins_y, keypoints[..., 1], size, sigmas)
-        return negative_log_likelihood(codes.heatmap_x, codes.heatmap_y, code_x, code_y)
+        loss = negative_log_likelihood(codes.heatmap_x, codes.heatmap_y, code_x, code_y)
+        return loss + self.kld_weight * self._kld(codes, keypoints, area) if self.kld_weight else loss
 
 
 class KLDLoss(CoordinateLoss):

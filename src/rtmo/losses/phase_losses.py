@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
-CHOICES: Mapping[str, tuple[str, ...]] = {"proxy_target": ("gt", "dcc"), "score_oks": ("proxy", "dcc")}
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "proxy_target": ("gt", "dcc"),
+    "score_oks": ("proxy", "dcc"),
+    "dcc_bboxes": ("pred", "gt"),
+}
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,10 @@ class PhaseLosses:
             these are nearer to the ground truth.
         score_oks: Whose OKS the person score learns: that of the "proxy" keypoints or of the "dcc", the classifier.
         ignore_mask: Whether priors on unlabeled people are spared the classification loss.
+        dcc_bboxes: Which boxes the classifier's bins span: "pred", the predicted ones; "gt", those of the ground truth
+            (teacher forcing), so that poses need not wait for boxes.
+        bbox_jitter: These boxes are moved by up to this share of their size and scaled by up to as much, at random.
+        min_positives: Priors a person gets at least, if so many are candidates and the assigner's ``topk`` allows them.
     """
 
     bbox_weight: float = 5.0
@@ -37,6 +45,9 @@ class PhaseLosses:
     proxy_target: Literal["gt", "dcc"] = "dcc"
     score_oks: Literal["proxy", "dcc"] = "dcc"
     ignore_mask: bool = False
+    dcc_bboxes: Literal["pred", "gt"] = "pred"
+    bbox_jitter: float = 0.0
+    min_positives: int = 1
 
 
 PUBLISHED: Mapping[str, PhaseLosses] = {
@@ -75,9 +86,12 @@ def _checked(where: str, key: str, value: Any) -> Any:
         fits, wanted = value in CHOICES[key], " or ".join(map(repr, CHOICES[key]))
     elif key == "ignore_mask":
         fits, wanted = isinstance(value, bool), "true or false"
+    elif key == "min_positives":
+        fits, wanted = isinstance(value, int) and not isinstance(value, bool) and value >= 1, "a whole number from 1 on"
     else:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        fits, wanted = is_number and 0 <= value < math.inf, "a number of at least 0"
+        most, wanted = (1, "a share of 0 to below 1") if key == "bbox_jitter" else (math.inf, "a number of at least 0")
+        fits = is_number and 0 <= value < most
         value = float(value) if fits else value
     if not fits:
         raise ValueError(f"{where}.{key} must be {wanted}, got {value!r}")

@@ -49,5 +49,21 @@ def pairwise_iou(a: Float[Tensor, "*batch N 4"], b: Float[Tensor, "*batch M 4"])
     return iou(a[..., :, None, :], b[..., None, :, :])
 
 
+def jitter_bboxes(
+    bboxes: Float[Tensor, "N 4"], share: float, generator: torch.Generator | None = None
+) -> Float[Tensor, "N 4"]:
+    """Boxes moved and scaled at random, each axis on its own.
+
+    Args:
+        share: Of the size: centres move by at most so much, sizes change by at most so much. Below 1.
+        generator: On the CPU; None: torch's own.
+    """
+    noise = share * (2 * torch.rand(len(bboxes), 4, generator=generator).to(bboxes) - 1)
+    sizes = bboxes[:, 2:] - bboxes[:, :2]
+    centres = (bboxes[:, :2] + bboxes[:, 2:]) / 2 + noise[:, :2] * sizes
+    half_sizes = sizes * (1 + noise[:, 2:]) / 2
+    return torch.cat([centres - half_sizes, centres + half_sizes], dim=-1)
+
+
 def _area(bboxes: Float[Tensor, "*batch 4"]) -> Float[Tensor, "*batch"]:
     return (bboxes[..., 2] - bboxes[..., 0]) * (bboxes[..., 3] - bboxes[..., 1])

@@ -17,7 +17,7 @@ from rtmo.losses.criterion import Criterion
 from rtmo.models.flip_test import flip_test
 from rtmo.models.rtmo import RTMO
 from rtmo.ops.affine import unwarp_poses
-from rtmo.phases import Phases
+from rtmo.phases import Phase, Phases
 from rtmo.training.activation_checkpointing import checkpoint_stages
 from rtmo.training.big_batch import Accumulation, mean_over_ranks
 from rtmo.training.memory import PeakMemory
@@ -120,14 +120,21 @@ class PoseModule(LightningModule):
         schedule = self.make_schedule(optimizer, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    @property
+    def phase(self) -> Phase:
+        """Whose losses apply now."""
+        return self.criterion.phase_in_force(self.phases.at(self.current_epoch, self.trainer.max_epochs or 1))
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        phase = self.phases.at(self.current_epoch, self.trainer.max_epochs or 1)
+        phase = self.phase
         image_size = (batch.images.shape[-2], batch.images.shape[-1])
         if self.multiscale is not None:
             image_size = self.multiscale.size(self.current_epoch, batch_idx, image_size)
         batch = resize_batch(batch, image_size)
         outputs = self.model(batch.images.contiguous(memory_format=self.memory_format), with_proxy=True)
-        losses = self.criterion(outputs, batch.targets, self.model.dcc, phase, batch.ignore_mask)
+        losses = self.criterion(
+            outputs, batch.targets, self.model.dcc, phase, batch.ignore_mask, self._generator(batch_idx)
+        )
         shown = losses
         if self.logs_this_step():
             shown = mean_over_ranks(losses, self.trainer.strategy) if self.trainer.world_size > 1 else losses
@@ -139,6 +146,11 @@ class PoseModule(LightningModule):
         if self.trainer.accumulate_grad_batches == 1:
             return losses["loss"]
         return self.accumulation.weigh(losses["loss"], losses["normalizer"])
+
+    def _generator(self, batch_idx: int) -> torch.Generator:
+        """Of what is random in the losses of a batch: by epoch, batch and rank alone, so that resuming is exact."""
+        batch = self.current_epoch * int(self.trainer.num_training_batches) + batch_idx
+        return torch.Generator().manual_seed(batch * self.trainer.world_size + self.trainer.global_rank)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Makes accumulated gradients those of a big batch; logs their L2 norm, which Lightning clips afterwards.

@@ -109,9 +109,8 @@ class RunProgress(ProgressBar):
     def _training_text(self, trainer: Trainer, pl_module: LightningModule, batch_idx: int) -> str:
         epoch, epochs = trainer.current_epoch, trainer.max_epochs or 1
         assert isinstance(pl_module, PoseModule)
-        phase = pl_module.phases.at(epoch, epochs)
         # short enough for a terminal of 80 columns, beside the bar
-        parts = [f"epoch {epoch + 1}/{epochs} {phase} {batch_idx + 1}/{int(trainer.num_training_batches)}"]
+        parts = [f"epoch {epoch + 1}/{epochs} {pl_module.phase} {batch_idx + 1}/{int(trainer.num_training_batches)}"]
         metrics = self.get_metrics(trainer, pl_module)
         parts += [f"{name.rpartition('/')[2]} {value:.3g}" for name, value in metrics.items() if name != "v_num"]
         parts.append(f"{pl_module.step_times.images_per_second:.1f} images/s")

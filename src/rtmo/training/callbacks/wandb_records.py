@@ -80,9 +80,10 @@ class WandbRecords(Callback):
         assert isinstance(pl_module, PoseModule)
         if (logger := _logger(trainer)) is None or not pl_module.logs_this_step():
             return
-        phase = pl_module.phases.at(trainer.current_epoch, trainer.max_epochs or 1)
         losses = {name.removeprefix("train/"): value for name, value in trainer.callback_metrics.items()}
-        of_phase = {f"phase_{phase}/{name}": float(value) for name, value in losses.items() if name.startswith("loss")}
+        of_phase = {
+            f"phase_{pl_module.phase}/{name}": float(value) for name, value in losses.items() if name.startswith("loss")
+        }
         logger.log_metrics(of_phase, trainer.global_step - 1)  # Lightning numbers the rows of train/ from 0
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
