@@ -25,6 +25,7 @@ DIFFERENCES: dict[str, dict[str, Any]] = {
     "dcc": {},
     "mle": {"criterion.coordinate_loss.sigma": None},
     "mle_fixed_spread": {"criterion.coordinate_loss.sigma": 0.05},
+    "mle_clamped": {"criterion.coordinate_loss.sigma": None, "criterion.coordinate_loss.min_sigma": 0.02},
     "kld": {"criterion.coordinate_loss._target_": KLD, "criterion.coordinate_loss.sigma": [2.45, 2.83]},
     "kld_learned_spread": {"criterion.coordinate_loss._target_": KLD, "criterion.coordinate_loss.sigma": None},
     "p4_p5": {},
