@@ -1,7 +1,8 @@
 """Losses of keypoint coordinates, per keypoint: labels and averaging are the criterion's business.
 
 A coordinate loss is a callable ``(codes, keypoints, area) -> (F, K)`` with a ``name`` for the logs. To add one, write
-such a class and name it in the config as ``criterion.coordinate_loss``.
+such a class and name it in the config as ``criterion.coordinate_loss``. One that learns itself is a ``Module`` as well:
+the optimizer and checkpoints then have its parameters.
 """
 
 from collections.abc import Sequence
