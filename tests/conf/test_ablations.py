@@ -12,6 +12,7 @@ from rtmo.errors import InputError
 from rtmo.train import KEYS
 
 KLD = "rtmo.losses.keypoints.KLDLoss"
+RLE = "rtmo.losses.rle.RLELoss"
 # What changes in the published RTMO-s on COCO. Rows without a difference name the published choice itself.
 DIFFERENCES: dict[str, dict[str, Any]] = {
     "regression": {
@@ -25,6 +26,8 @@ DIFFERENCES: dict[str, dict[str, Any]] = {
     "dcc": {},
     "mle": {"criterion.coordinate_loss.sigma": None},
     "mle_fixed_spread": {"criterion.coordinate_loss.sigma": 0.05},
+    "mle_clamped": {"criterion.coordinate_loss.sigma": None, "criterion.coordinate_loss.min_sigma": 0.02},
+    "rle": {"criterion.coordinate_loss._target_": RLE, "criterion.coordinate_loss.sigma": None},
     "kld": {"criterion.coordinate_loss._target_": KLD, "criterion.coordinate_loss.sigma": [2.45, 2.83]},
     "kld_learned_spread": {"criterion.coordinate_loss._target_": KLD, "criterion.coordinate_loss.sigma": None},
     "mle_kld": {"criterion.coordinate_loss.kld_weight": 0.1},

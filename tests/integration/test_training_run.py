@@ -79,11 +79,14 @@ def assert_same(a: object, b: object, where: str = "") -> None:
         assert a == b, where
 
 
+EVERY_EPOCH = ("callbacks.last.save_top_k=-1", "callbacks.last.filename='epoch{epoch}'")
+STATE = ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers")
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that nobody interrupted, with a checkpoint of every epoch."""
-    every_epoch = ("callbacks.last.save_top_k=-1", "callbacks.last.filename='epoch{epoch}'")
-    return run(tmp_path_factory.mktemp("finished"), *every_epoch)
+    return run(tmp_path_factory.mktemp("finished"), *EVERY_EPOCH)
 
 
 def test_resumed_run_ends_as_the_uninterrupted_one(finished: Path, tmp_path: Path) -> None:
@@ -91,13 +94,28 @@ def test_resumed_run_ends_as_the_uninterrupted_one(finished: Path, tmp_path: Pat
     shutil.copy(finished / "metrics.csv", tmp_path)  # as if stopped some steps after that checkpoint
     resumed = run(tmp_path, f"ckpt_path={finished / 'checkpoints' / 'epoch1.ckpt'}")
     whole, parts = checkpoint(finished, "epoch3"), checkpoint(resumed)
-    for part in ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers"):
+    for part in STATE:
         assert_same(whole[part], parts[part], part)
     assert whole["global_step"] == parts["global_step"] == 12
     assert [untimed(row) for row in rows(finished)] == [untimed(row) for row in rows(resumed)]
     assert whole["cost"]["images"] == parts["cost"]["images"] == 48
     state = whole["state_dict"]
     assert any(not torch.equal(state[name], value) for name, value in whole["current_model_state"].items())
+
+
+@pytest.mark.slow
+def test_what_a_loss_learns_is_resumed_too(finished: Path, tmp_path: Path) -> None:
+    whole = run(tmp_path / "whole", "ablation=rle", *EVERY_EPOCH)
+    half = whole / "checkpoints" / "epoch1.ckpt"
+    resumed = run(tmp_path / "resumed", "ablation=rle", f"ckpt_path={half}")
+    before, after, parts = checkpoint(whole, "epoch1"), checkpoint(whole, "epoch3"), checkpoint(resumed)
+    for part in STATE:
+        assert_same(after[part], parts[part], part)
+    learned = after["state_dict"].keys() - checkpoint(finished, "epoch3")["state_dict"].keys()
+    assert len(learned) == 24
+    assert all(name.startswith("criterion.coordinate_loss.flow.") for name in learned)
+    for state in STATE[:2]:
+        assert any(not torch.equal(before[state][name], after[state][name]) for name in learned)
 
 
 @pytest.mark.slow

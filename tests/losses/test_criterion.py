@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from rtmo.assigners.simota import SimOTA
 from rtmo.losses.criterion import Criterion, prior_weights
 from rtmo.losses.keypoints import KLDLoss
+from rtmo.losses.rle import RLELoss
 from rtmo.skeletons import COCO17
 from rtmo.types import HeadOutputs, Targets
 
@@ -140,7 +141,7 @@ def test_a_single_positive(generator) -> None:
     assert all(grad.isfinite().all() for grad in gradients(outputs).values())
 
 
-@pytest.mark.parametrize("coordinate_loss", [None, KLDLoss()])
+@pytest.mark.parametrize("coordinate_loss", [None, KLDLoss(), RLELoss(), RLELoss(base="gaussian")])
 @pytest.mark.parametrize("phase", ["A", "C"])
 def test_extremes_are_finite(generator, phase, coordinate_loss) -> None:
     """People without labels, with an empty box, far outside of the image."""
@@ -168,7 +169,7 @@ def test_padding_and_order_of_people_do_not_matter(generator) -> None:
         torch.testing.assert_close(losses[2][name], loss, msg=name)
 
 
-@pytest.mark.parametrize("coordinate_loss", [None, KLDLoss()])
+@pytest.mark.parametrize("coordinate_loss", [None, KLDLoss(), RLELoss()])
 @pytest.mark.parametrize("phase", ["A", "B", "C"])
 def test_joints_that_a_source_lacks_get_no_gradient_from_any_loss(scene, phase, coordinate_loss) -> None:
     """Such joints come unlabeled. Without the mask they would train as invisible."""
@@ -270,6 +271,32 @@ def test_outputs_without_proxy_are_refused(scene) -> None:
 
 def test_constants_stay_out_of_the_checkpoint() -> None:
     assert make_criterion().state_dict() == {}
+
+
+def test_a_loss_that_learns_is_part_of_the_criterion(scene) -> None:
+    loss = RLELoss()
+    criterion = make_criterion(coordinate_loss=loss)
+    losses = criterion(*scene, TinyClassifier(), "A")
+    losses["loss"].backward()
+    assert criterion.learns_spread
+    assert {"loss_rle", "pred_sigma"} <= set(losses)
+    assert list(criterion.state_dict()) == [f"coordinate_loss.{name}" for name in loss.state_dict()]
+    assert all(
+        parameter.grad.abs().sum() > 0 for coupling in loss.flow.couplings for parameter in coupling[-1].parameters()
+    )
+
+
+def test_a_batch_without_people_has_a_gradient_for_a_loss_that_learns(generator) -> None:
+    criterion = make_criterion(coordinate_loss=RLELoss())
+    criterion(make_outputs(1, generator), make_targets([0], generator), TinyClassifier(), "A")["loss"].backward()
+    assert all(parameter.grad is not None for parameter in criterion.parameters()), "distributed training would wait"
+
+
+def test_a_loss_that_learns_needs_a_classifier() -> None:
+    with pytest.raises(
+        ValueError, match=r"criterion\.coordinate_loss: rle learns from heatmaps, .* leave its ablation out"
+    ):
+        make_criterion(phases=NO_CLASSIFIER, coordinate_loss=RLELoss()).check_decoding(None)
 
 
 def _gradient(criterion: Criterion, outputs: HeadOutputs, targets: Targets, images: list[int]) -> Tensor:

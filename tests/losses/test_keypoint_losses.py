@@ -163,3 +163,30 @@ def test_the_divergence_pulls_where_the_likelihood_cannot() -> None:
     torch.testing.assert_close(aided(codes, GT, AREA), plain(codes, GT, AREA) + 0.1 * KLDLoss()(codes, GT, AREA))
     with pytest.raises(ValueError, match="kld_weight must be at least 0"):
         MLELoss(kld_weight=-1.0)
+
+
+@pytest.mark.parametrize("name", ["min_sigma", "min_likelihood"])
+def test_floors_must_be_positive(name: str) -> None:
+    for number in (0.0, -1.0, math.nan):
+        with pytest.raises(ValueError, match=f"{name}.* must be positive"):
+            MLELoss(**{name: number})
+
+
+def test_a_spread_below_its_floor_counts_as_the_floor_and_gets_no_gradient() -> None:
+    codes = codes_around(GT + 3, sigmas=0.01)
+    sigmas = codes.pred_sigmas.clone().requires_grad_()
+    clamped = MLELoss(min_sigma=0.02)(codes._replace(pred_sigmas=sigmas), GT, AREA)
+    torch.testing.assert_close(clamped, MLELoss()(codes_around(GT + 3, sigmas=0.02), GT, AREA))
+    clamped.sum().backward()
+    assert not sigmas.grad.any()
+    wider = codes_around(GT + 3, sigmas=0.03)
+    assert torch.equal(MLELoss(min_sigma=0.02)(wider, GT, AREA), MLELoss()(wider, GT, AREA))
+
+
+def test_the_floor_of_the_likelihood_is_added_before_the_logarithm() -> None:
+    codes = codes_around(GT)
+    likelihood = (-MLELoss()(codes, GT, AREA)).exp() - 1e-4
+    loss = MLELoss(min_likelihood=2.0)(codes, GT, AREA)
+    torch.testing.assert_close(loss, -(likelihood + 2.0).log())
+    lost = MLELoss(min_likelihood=2.0)(codes, GT + 1e5, AREA)
+    torch.testing.assert_close(lost, torch.full_like(lost, -math.log(2.0)))

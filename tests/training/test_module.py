@@ -9,8 +9,10 @@ from networks import small_rtmo
 from torch import nn
 from torch.nn.utils import get_total_norm
 
+from rtmo.assigners.simota import SimOTA
 from rtmo.evaluation.coco import CocoKeypointAP
 from rtmo.losses.criterion import Criterion
+from rtmo.losses.rle import RLELoss
 from rtmo.models.rtmo import RTMO
 from rtmo.phases import Phases
 from rtmo.skeletons import COCO17
@@ -127,7 +129,7 @@ def training_module(**options):
     arguments = {"lr": 1e-3, "weight_decay": 0.05, **options.pop("optimizer", {})}
     return PoseModule(
         model=small_rtmo(),
-        criterion=Silent(),
+        criterion=options.pop("criterion", None) or Silent(),
         optimizer=partial(options.pop("make_optimizer", torch.optim.AdamW), **arguments),
         schedule=lambda optimizer, num_steps: torch.optim.lr_scheduler.LinearLR(optimizer, total_iters=num_steps),
         metric=partial(CocoKeypointAP, skeleton=COCO17),
@@ -185,3 +187,24 @@ def test_gradients_are_clipped_before_a_fused_step(monkeypatch):
         parameter.grad = torch.ones_like(parameter)
     MixedPrecision("bf16-mixed", "cpu").clip_gradients(optimizer, clip_val=0.1)
     assert get_total_norm([each.grad for each in module.model.parameters()]) == pytest.approx(0.1, rel=1e-4)
+
+
+def test_the_optimizer_trains_what_a_loss_learns(monkeypatch):
+    monkeypatch.setattr(PoseModule, "trainer", SimpleNamespace(estimated_stepping_batches=10))
+
+    def groups(loss):
+        criterion = Criterion(
+            assigner=SimOTA(oks_sigmas=COCO17.oks_sigmas), oks_sigmas=COCO17.oks_sigmas, coordinate_loss=loss
+        )
+        module = training_module(criterion=criterion)
+        return module, module.configure_optimizers()["optimizer"].param_groups
+
+    loss = RLELoss()
+    (published, usual), (learning, more) = groups(None), groups(loss)
+    assert [group["name"] for group in usual] == ["base", "base/no_decay"]
+    assert [group["name"] for group in more] == ["base", "base/no_decay", "criterion", "criterion/no_decay"]
+    assert {id(p) for group in more[2:] for p in group["params"]} == {id(p) for p in loss.parameters()}
+    assert [(group["initial_lr"], group["weight_decay"]) for group in more[2:]] == [(1e-3, 0.05), (1e-3, 0.0)]
+    assert all(name.startswith("model.") for name in published.state_dict())
+    added = learning.state_dict().keys() - published.state_dict().keys()
+    assert added == {f"criterion.coordinate_loss.{name}" for name in loss.state_dict()}

@@ -62,6 +62,9 @@ WAYS = {
     "of a parallel run": lambda state: {"state_dict": prefixed(state, "module.")},
     "of a compiled parallel run": lambda state: {"state_dict": prefixed(state, "module._orig_mod.")},
     "of a compiled module of Lightning": lambda state: {"state_dict": prefixed(state, "model._orig_mod.")},
+    "of a run whose loss learned": lambda state: {
+        "state_dict": prefixed(state, "model.") | {"criterion.coordinate_loss.flow.weight": torch.zeros(3)}
+    },
     "in half precision": lambda state: {
         "state_dict": {k: v.bfloat16() if v.is_floating_point() else v for k, v in state.items()}
     },
@@ -93,6 +96,8 @@ def test_entries_beside_the_weights_are_named(tmp_path, state):
     checkpoint = read_checkpoint(path)
     assert checkpoint.other == ("epoch",)
     assert "7" in checkpoint.state_dict
+    torch.save({**prefixed(state, "model."), "criterion.a": torch.ones(1), "criterion.b": torch.ones(1)}, path)
+    assert read_checkpoint(path).other == ("criterion",)
 
 
 def test_two_networks_in_one_file_are_refused(tmp_path, state):

@@ -201,8 +201,14 @@ class Criterion(nn.Module):
         """Checks, before training and not in the phase that first needs it, that there is a classifier to learn from.
 
         Raises:
-            ValueError: If the network has none and a phase takes keypoints or OKS from it.
+            ValueError: If the network has none and a phase takes keypoints or OKS from it, or the coordinate loss has
+                parameters, which would never get a gradient.
         """
+        if dcc is None and any(True for _ in self.parameters()):
+            raise ValueError(
+                f"criterion.coordinate_loss: {self.coordinate_loss.name} learns from heatmaps, and the network has no "
+                "coordinate classifier (model.decoding); leave its ablation out"
+            )
         for phase, settings in self.phases.items():
             for key in CHOICES:
                 if dcc is None and getattr(settings, key) == "dcc":

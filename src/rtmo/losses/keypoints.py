@@ -1,7 +1,8 @@
 """Losses of keypoint coordinates, per keypoint: labels and averaging are the criterion's business.
 
 A coordinate loss is a callable ``(codes, keypoints, area) -> (F, K)`` with a ``name`` for the logs. To add one, write
-such a class and name it in the config as ``criterion.coordinate_loss``.
+such a class and name it in the config as ``criterion.coordinate_loss``. One that learns itself is a ``Module`` as well:
+the optimizer and checkpoints then have its parameters.
 """
 
 from collections.abc import Sequence
@@ -14,9 +15,9 @@ from torch import Tensor
 from rtmo.ops.keypoints import keypoint_similarity
 from rtmo.types import CoordinateCodes
 
-_MIN_LIKELIHOOD = 1e-4
-_MIN_SIGMA = 1e-3
-_MIN_SIZE = 1.0  # px
+MIN_LIKELIHOOD = 1e-4
+MIN_SIGMA = 1e-3  # share of the person's size
+MIN_SIZE = 1.0  # px
 _MIN_SPACING = 1e-3  # px
 
 
@@ -48,25 +49,37 @@ class MLELoss(CoordinateLoss):
 
     Args:
         sigma: The spread of all keypoints, as a share of the person's size; None: learned.
-        kld_weight: Adds ``KLDLoss`` so often; 0 as published. It pulls where a heatmap has no probability, from where
-            the likelihood cannot; see docs/decisions/classifier-stall.md.
+        min_sigma: Floor of a learned spread: a narrower one sharpens no keypoint further and gets no gradient.
+        min_likelihood: Added to the likelihood, so that keypoints far less likely are given up.
+        kld_weight: So much of ``KLDLoss`` is added; none as published. It pulls where a heatmap has no probability,
+            where the likelihood does not: docs/decisions/classifier-stall.md.
 
     Raises:
-        ValueError: If ``sigma`` is not positive or ``kld_weight`` is negative.
+        ValueError: If ``kld_weight`` is negative or one of the others is not positive.
 
-    Reference: RTMO (arXiv:2312.07526), section 3.2. As published: the two axes multiply inside one logarithm that is
-    floored at 1e-4, the spread at 1e-3 and the person's size at 1 px, and constant factors are left out. The box gets
-    a gradient, through the positions of the bins.
+    Reference: RTMO (arXiv:2312.07526), section 3.2. As published: the two axes multiply inside one logarithm, the
+    floors are those of the defaults and of the person's size 1 px, and constant factors are left out. The box gets a
+    gradient, through the positions of the bins.
     """
 
     name = "mle"
 
-    def __init__(self, *, sigma: float | None = None, kld_weight: float = 0.0) -> None:
-        if sigma is not None and sigma <= 0:
-            raise ValueError(f"sigma must be positive, or null for a learned one; got {sigma}")
+    def __init__(
+        self,
+        *,
+        sigma: float | None = None,
+        min_sigma: float = MIN_SIGMA,
+        min_likelihood: float = MIN_LIKELIHOOD,
+        kld_weight: float = 0.0,
+    ) -> None:
+        check_spread(sigma, min_sigma)
+        if not min_likelihood > 0:
+            raise ValueError(f"min_likelihood must be positive, or the logarithm has no bottom; got {min_likelihood}")
         if kld_weight < 0:
             raise ValueError(f"kld_weight must be at least 0, got {kld_weight}")
         self.sigma = sigma
+        self.min_sigma = min_sigma
+        self.min_likelihood = min_likelihood
         self.kld_weight = kld_weight
         self._kld = KLDLoss()
 
@@ -78,11 +91,11 @@ class MLELoss(CoordinateLoss):
         Raises:
             ValueError: If the spread is learned and the codes come without ``pred_sigmas``.
         """
-        sigmas = _learned_spread(codes) if self.sigma is None else torch.full_like(codes.keypoints[..., 0], self.sigma)
-        size = area.sqrt().clamp(min=_MIN_SIZE)
+        sigmas = spread(codes, self.sigma, self.min_sigma)
+        size = area.sqrt().clamp(min=MIN_SIZE)
         code_x = laplace_code(codes.bins_x, keypoints[..., 0], size, sigmas)
         code_y = laplace_code(codes.bins_y, keypoints[..., 1], size, sigmas)
-        loss = negative_log_likelihood(codes.heatmap_x, codes.heatmap_y, code_x, code_y)
+        loss = negative_log_likelihood(codes.heatmap_x, codes.heatmap_y, code_x, code_y, self.min_likelihood)
         return loss + self.kld_weight * self._kld(codes, keypoints, area) if self.kld_weight else loss
 
 
@@ -121,8 +134,8 @@ class KLDLoss(CoordinateLoss):
         sigma_x: float | Tensor
         sigma_y: float | Tensor
         if self.sigma is None:
-            spread = _learned_spread(codes) * area.sqrt().clamp(min=_MIN_SIZE)[:, None]
-            sigma_x, sigma_y = spread / bin_spacing(bins_x), spread / bin_spacing(bins_y)
+            width = spread(codes) * area.sqrt().clamp(min=MIN_SIZE)[:, None]
+            sigma_x, sigma_y = width / bin_spacing(bins_x), width / bin_spacing(bins_y)
         else:
             sigma_x, sigma_y = self.sigma
         target_x = gaussian_code(bins_x, keypoints[..., 0], sigma_x)
@@ -172,10 +185,11 @@ def negative_log_likelihood(
     heatmap_y: Float[Tensor, "F K Y"],
     code_x: Float[Tensor, "F K X"],
     code_y: Float[Tensor, "F K Y"],
+    min_likelihood: float = MIN_LIKELIHOOD,
 ) -> Float[Tensor, "F K"]:
     """Of annotations whose likelihood given each bin is the code; the axes are independent."""
     likelihood = (heatmap_x * code_x).sum(dim=-1) * (heatmap_y * code_y).sum(dim=-1)
-    return -(likelihood + _MIN_LIKELIHOOD).log()
+    return -(likelihood + min_likelihood).log()
 
 
 def gaussian_code(
@@ -198,10 +212,29 @@ def bin_spacing(bins: Float[Tensor, "F X"]) -> Float[Tensor, "F 1"]:
     return ((bins[:, -1:] - bins[:, :1]) / (bins.shape[1] - 1)).clamp(min=_MIN_SPACING)
 
 
-def _learned_spread(codes: CoordinateCodes) -> Float[Tensor, "F K"]:
+def check_spread(sigma: float | None, min_sigma: float) -> None:
+    """Checks the arguments of ``spread``.
+
+    Raises:
+        ValueError: If one is not positive.
+    """
+    if sigma is not None and not sigma > 0:
+        raise ValueError(f"sigma must be positive, or null for a learned one; got {sigma}")
+    if not min_sigma > 0:
+        raise ValueError(f"min_sigma, the floor of a learned spread, must be positive; got {min_sigma}")
+
+
+def spread(codes: CoordinateCodes, sigma: float | None = None, min_sigma: float = MIN_SIGMA) -> Float[Tensor, "F K"]:
+    """Spread of every keypoint as a share of the person's size: the learned one above its floor, or a fixed one.
+
+    Raises:
+        ValueError: If it is learned and the codes come without ``pred_sigmas``.
+    """
+    if sigma is not None:
+        return torch.full_like(codes.keypoints[..., 0], sigma)
     if codes.pred_sigmas is None:
         raise ValueError("a learned spread needs codes with pred_sigmas; call the classifier with with_sigmas=True")
-    return codes.pred_sigmas.clamp(min=_MIN_SIGMA)
+    return codes.pred_sigmas.clamp(min=min_sigma)
 
 
 def kl_divergence(heatmap: Float[Tensor, "F K X"], target: Float[Tensor, "F K X"]) -> Float[Tensor, "F K"]:

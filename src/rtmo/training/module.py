@@ -104,14 +104,16 @@ class PoseModule(LightningModule):
         self.peak_memory = PeakMemory()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW over the parameter groups, with its rate set before every step; fused kernels where there are any."""
+        """AdamW over the parameter groups, with its rate set before every step; fused kernels where there are any.
+
+        The groups of the criterion come last; there are none unless a loss has parameters.
+        """
         settings = self.make_optimizer.keywords  # type: ignore[attr-defined]
-        groups = make_param_groups(
-            self.model,
-            lr=settings["lr"] * self.lr_scale,
-            weight_decay=settings["weight_decay"],
-            lr_factors=self.lr_factors,
-        )
+        rates = {"lr": settings["lr"] * self.lr_scale, "weight_decay": settings["weight_decay"]}
+        groups = [
+            *make_param_groups(self.model, **rates, lr_factors=self.lr_factors),
+            *make_param_groups(self.criterion, **rates, lr_factors={}, name="criterion"),
+        ]
         has_fused = "fused" in inspect.signature(self.make_optimizer.func).parameters  # type: ignore[attr-defined]
         faster = {"fused": True} if has_fused and settings.keys().isdisjoint(VARIANTS) else {}
         optimizer = self.make_optimizer(groups, **faster)

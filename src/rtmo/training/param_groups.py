@@ -10,7 +10,7 @@ NORM_LAYERS = (_NormBase, nn.LayerNorm, nn.GroupNorm)
 
 
 def make_param_groups(
-    model: nn.Module, *, lr: float, weight_decay: float, lr_factors: Mapping[str, float]
+    model: nn.Module, *, lr: float, weight_decay: float, lr_factors: Mapping[str, float], name: str = "base"
 ) -> list[dict[str, Any]]:
     """Parameters grouped by learning rate and weight decay, ready for a torch optimiser.
 
@@ -21,6 +21,7 @@ def make_param_groups(
         lr: Of parameters that no prefix matches.
         weight_decay: Of parameters that decay.
         lr_factors: Multiplies ``lr`` for parameters whose name starts with the key; the longest match wins.
+        name: What groups of parameters that no prefix matches are called in the logs.
 
     Raises:
         ValueError: If a prefix matches no parameter.
@@ -33,13 +34,13 @@ def make_param_groups(
     }
     prefixes = sorted(lr_factors, key=len, reverse=True)
     groups: dict[tuple[str, bool], dict[str, Any]] = {}
-    for name, parameter in model.named_parameters():
-        prefix = next((prefix for prefix in prefixes if name.startswith(prefix)), "")
-        decays = id(parameter) not in norm_parameters and name.rpartition(".")[2] != "bias"
+    for path, parameter in model.named_parameters():
+        prefix = next((prefix for prefix in prefixes if path.startswith(prefix)), "")
+        decays = id(parameter) not in norm_parameters and path.rpartition(".")[2] != "bias"
         group = groups.setdefault(
             (prefix, decays),
             {
-                "name": f"{prefix or 'base'}{'' if decays else '/no_decay'}",
+                "name": f"{prefix or name}{'' if decays else '/no_decay'}",
                 "params": [],
                 "lr": lr * lr_factors.get(prefix, 1.0),
                 "weight_decay": weight_decay if decays else 0.0,

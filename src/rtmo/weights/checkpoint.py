@@ -22,6 +22,7 @@ from rtmo.weights.reference import CONSTANTS, described_joints, to_our_key
 # `state_dict` is the average already, and `ema_state_dict` what it was averaged from; a file may hold the latter alone.
 STATE_DICTS = ("state_dict", "ema_state_dict", "model")
 WRAPPERS = ("module.", "_orig_mod.", "model.")  # of parallel runs and averages, torch.compile, LightningModule
+CRITERION = "criterion"  # of a LightningModule, beside the network: what a loss learned, for training only
 MODEL = "rtmo.models.rtmo.RTMO"
 
 MOST_BINS = 4096  # of an axis
@@ -37,7 +38,7 @@ class Checkpoint:
         state_dict: Weights under our names.
         converted: File's name of a weight by our name, where the two differ.
         constants: What the reference stores and we derive, under its names; a file that we converted keeps them.
-        other: What is no weight, such as an optimizer's state, which only a resumed run reads.
+        other: What is no weight of the network, such as an optimizer's state, which only a resumed run reads.
         model: Config of the network, ``_target_`` and arguments.
         skeleton: Its keypoints in order; None if the file does not tell.
         config: Resolved config of the run that trained it; None if there was none of ours.
@@ -161,7 +162,7 @@ def parse_checkpoint(content: Mapping[str, Any], path: Path) -> Checkpoint:
 
 
 def weights_of(content: Mapping[str, Any], path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """The tensors of a file by name, without what wrapped the network, and the names of everything else in it.
+    """The tensors of a network by name, without what wrapped it, and the names of everything else in its file.
 
     Raises:
         InputError: If it holds no tensors, or two of the same name.
@@ -174,6 +175,8 @@ def weights_of(content: Mapping[str, Any], path: Path) -> tuple[dict[str, Tensor
         name = _unwrapped(str(key))
         if not isinstance(value, Tensor) or name == "steps":  # of mmengine's average: how often it was updated
             other += [str(key)] if key != RECORD else []
+        elif name.startswith(f"{CRITERION}."):
+            other += [CRITERION] if CRITERION not in other else []
         elif name in tensors:
             raise InputError(f"{path}: holds {name} twice, with and without one of {WRAPPERS}; save one network alone")
         else:
