@@ -82,7 +82,7 @@ def test_the_rate_is_well_below_that_of_a_stall() -> None:
     reading = read_off(steps(VALLEY, oks=0.2, peaks=logistic(1.2e-3)))
     assert reading.stall == pytest.approx(1e-3, rel=0.2)  # where the highest bin passes .3
     assert reading.rate == pytest.approx(reading.stall / 4)
-    assert "a 4th of where the classifier stalls" in reading.reason
+    assert "1/4 of where the classifier stalls" in reading.reason
 
 
 def test_a_stall_far_above_is_told_and_lowers_nothing() -> None:

@@ -75,9 +75,7 @@ def read_off(steps: Steps) -> Reading:
     floor = float(rates[int((smooth <= smooth[lowest] + FLOOR * fall).argmax())])
     stall = _stall(steps, count)
     if stall is not None and stall < STALL_MARGIN * rates[fastest]:
-        reason = (
-            f"a {STALL_MARGIN:.0f}th of where the classifier stalls; the loss falls fastest at {rates[fastest]:.2g}"
-        )
+        reason = f"1/{STALL_MARGIN:.0f} of where the classifier stalls; the loss falls fastest at {rates[fastest]:.2g}"
         return Reading(stall / STALL_MARGIN, reason, floor, stall)
     stalls = "" if stall is None else f", and the classifier stalls at {stall:.2g}"
     reason = f"there the loss falls fastest; it stops falling at {floor:.2g}{stalls}"
