@@ -243,12 +243,14 @@ def print_start(
     else:
         why = "as asked for (without recipe=... that of model and data)"
     counts = module.model.parameter_counts()
+    lr = cfg["optimizer"].get("lr", 0) * plan.lr_scale
+    lr *= max((segment.get("end_factor", 1.0) for segment in cfg["schedule"].get("segments", ())), default=1.0)
     parts = ", ".join(f"{part} {counts[part]:,}" for part in ("backbone", "neck", "head", "dcc"))
     lines = {
         "recipe": f"{cfg['recipe']}, {why}",
         "batch": str(plan),
         **({} if run_plan is None else {"plan": str(run_plan)}),
-        "rate": f"{cfg['optimizer'].get('lr', 0) * plan.lr_scale:.4g} at most, {cfg['trainer']['max_epochs']} epochs",
+        "rate": f"{lr:.4g} at most, {cfg['trainer']['max_epochs']} epochs",
         "model": f"{counts['total']:,} parameters ({parts}), {counts['training_only']:,} of them for training only",
         "weights": start,
         "folder": cfg["paths"]["output_dir"],

@@ -86,7 +86,7 @@ def test_segments_must_rise_to_one(ends: list[float]) -> None:
 
 
 def test_unknown_shape() -> None:
-    with pytest.raises(ValueError, match="choose warmup, cosine or constant"):
+    with pytest.raises(ValueError, match="choose warmup, cosine, constant or exponential"):
         Segment(1.0, "linear")
 
 
@@ -117,3 +117,27 @@ def test_a_warm_up_of_a_part_that_has_no_rate_of_its_own_is_refused() -> None:
     optimizer = torch.optim.SGD([{"name": "base", "params": [torch.nn.Parameter(torch.zeros(()))], "lr": 1.0}])
     with pytest.raises(ValueError, match=r"schedule.warmups names 'neck\.', .* those that have: base"):
         SegmentedLR(optimizer, 10, segments=[Segment(1.0, "constant")], warmups={"neck.": 0.1})
+
+
+def test_an_exponential_multiplies_by_the_same_factor_every_step() -> None:
+    segments = [Segment(until=1.0, shape="exponential", factor=0.01, end_factor=100.0)]
+    rates = np.array([[rate_at(step, base, segments, 41) for base in BASES] for step in range(41)])
+    np.testing.assert_allclose(rates[[0, 20, 40]], np.outer([0.01, 1, 100], BASES))
+    np.testing.assert_allclose(rates[1:] / rates[:-1], 10 ** (4 / 40))
+    assert rate_at(0, 1.0, segments, 1) == 0.01
+
+
+def test_an_exponential_between_other_segments() -> None:
+    segments = [
+        Segment(until=0.5, shape="constant", factor=2.0),
+        Segment(until=0.8, shape="exponential", end_factor=0.25),
+        Segment(until=1.0, shape="constant"),
+    ]
+    rates = [rate_at(step, 1.0, segments, 10) for step in range(10)]
+    assert rates == pytest.approx([2, 2, 2, 2, 2, 2, 1, 0.5, 0.5, 0.5])
+
+
+@pytest.mark.parametrize("factors", [{"factor": 0.0}, {"end_factor": -1.0}])
+def test_an_exponential_neither_starts_nor_ends_at_0(factors: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="above 0"):
+        Segment(until=1.0, shape="exponential", **factors)

@@ -20,10 +20,16 @@ class Segment:
 
     Attributes:
         until: Where it ends.
-        shape: ``warmup`` rises with the square of the step; ``cosine`` falls towards ``eta_min``; ``constant`` stays.
+        shape: ``warmup`` rises with the square of the step; ``cosine`` falls towards ``eta_min``; ``constant`` stays;
+            ``exponential`` changes by the same factor every step.
         factor: Multiplies the rate where the segment begins.
         eta_min: What a cosine falls to, as an absolute rate.
         period: Length of a cosine's fall if it is not the segment's own: the published cosines end early.
+        end_factor: What an exponential comes to in its last step, relative to the rate before the segment as
+            ``factor`` is.
+
+    Raises:
+        ValueError: If there is no such shape, or a factor of an exponential is not above 0.
     """
 
     until: float
@@ -31,10 +37,16 @@ class Segment:
     factor: float = 1.0
     eta_min: float = 0.0
     period: float | None = None
+    end_factor: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.shape not in ("warmup", "cosine", "constant"):
-            raise ValueError(f"schedule segment shape={self.shape!r}; choose warmup, cosine or constant")
+        if self.shape not in ("warmup", "cosine", "constant", "exponential"):
+            raise ValueError(f"schedule segment shape={self.shape!r}; choose warmup, cosine, constant or exponential")
+        if self.shape == "exponential" and min(self.factor, self.end_factor) <= 0:
+            raise ValueError(
+                f"schedule segment shape=exponential: factor={self.factor} and end_factor={self.end_factor} must be "
+                "above 0"
+            )
 
 
 class SegmentedLR(LRScheduler):
@@ -113,5 +125,7 @@ def _shape(segment: Segment, step: int, length: int, start: float, total_steps: 
         return start * (min(step + 1, length) / length) ** 2
     if segment.shape == "constant":
         return start
+    if segment.shape == "exponential":
+        return start * (segment.end_factor / segment.factor) ** (step / max(length - 1, 1))
     period = max(length if segment.period is None else round(segment.period * total_steps), 1)  # 1: a run of one step
     return segment.eta_min + (start - segment.eta_min) * (1 + math.cos(math.pi * min(step / period, 1.0))) / 2
