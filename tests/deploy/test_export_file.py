@@ -1,7 +1,6 @@
 """Exported files give the poses of torch: every form, size and precision, any batch and image size."""
 
-import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
 from functools import cache
@@ -26,22 +25,13 @@ from rtmo.models.fusing import for_inference
 from rtmo.models.rtmo import RTMO
 from rtmo.skeletons import COCO17
 
-pytestmark = pytest.mark.usefixtures("unchecked_shapes")
+pytestmark = pytest.mark.usefixtures("unchecked_shapes", "collected_afterwards")
 
 SLOW = pytest.mark.slow  # half a minute for each file on two cores
 
 EXACT = Limits(unmatched=0, keypoints=0.5, scores=1e-3)
 CANDIDATES = 70  # the smallest images here have 75 grid points; whoever passes the threshold must be among them
 SIZES = ("rtmo_t", "rtmo_s", "rtmo_m", "rtmo_l", "rtmo_r50")
-
-
-@pytest.fixture(autouse=True)
-def collected_afterwards() -> Iterator[None]:
-    """The exporter makes so many objects that looking for garbage among them takes a sixth of its time."""
-    gc.disable()
-    yield
-    gc.enable()
-    gc.collect()
 
 
 def noise(count: int, height: int, width: int) -> np.ndarray:
