@@ -1,5 +1,6 @@
 """Fixtures for all tests; shapes in annotations are checked by jaxtyping while tests run."""
 
+import gc
 import logging
 import os
 import sys
@@ -53,6 +54,15 @@ def unchecked_shapes():
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def collected_afterwards():
+    """For tests that export: the exporter makes so many objects that to look for garbage among them takes long."""
+    gc.disable()
+    yield
+    gc.enable()
+    gc.collect()
 
 
 @pytest.fixture(autouse=True)

@@ -89,7 +89,7 @@ def test_a_missing_checkpoint_ends_with_2(call) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("unchecked_shapes")
+@pytest.mark.usefixtures("unchecked_shapes", "collected_afterwards")
 def test_exports(call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     weights = save_reference(tmp_path / "small.pth", reference_state(lively_rtmo()))
     arguments = (f"checkpoint={weights}", "output=there/model.onnx", "image_size=[160,192]", "max_images=3")

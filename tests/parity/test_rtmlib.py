@@ -17,7 +17,7 @@ SIZE = (160, 192)
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("unchecked_shapes")
+@pytest.mark.usefixtures("unchecked_shapes", "collected_afterwards")
 @pytest.mark.parametrize("form", ["nms", "topk"])
 def test_gives_our_poses(form: str, tmp_path: Path) -> None:
     model = lively_rtmo()
