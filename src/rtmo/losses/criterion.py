@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from rtmo.losses.boxes import bbox_l1_loss, iou_loss
 from rtmo.losses.classification import varifocal_loss, visibility_loss
+from rtmo.losses.curriculum import OksCurriculum
 from rtmo.losses.keypoints import CoordinateLoss, MLELoss, proxy_oks_loss
 from rtmo.losses.phase_losses import CHOICES, PhaseLosses, phase_table
 from rtmo.ops.boxes import decode_bboxes, jitter_bboxes
@@ -24,7 +25,6 @@ from rtmo.phases import Phase
 from rtmo.types import CoordinateCodes, HeadOutputs, Targets
 
 _VISIBLE_THR = 0.3  # predicted visibility above which a keypoint tells where a person is
-_OKS_MOMENTUM = 0.02  # of the running OKS that a curriculum waits for, which spans 50 batches
 
 
 class Assignment(NamedTuple):
@@ -74,8 +74,8 @@ class Criterion(nn.Module):
             Off as published; short runs learn faster with it.
         average_labeled: Whether keypoint losses average over a person's labeled keypoints. Off as published: they
             average over all K, so a person with few labels counts less.
-        refine_oks: Phase B follows A when the classifier's OKS, a running mean over the positives, has reached this,
-            and not by epochs; C stays where it is. None, as published: by epochs.
+        refine_oks: Phase B follows A when the classifier's OKS has reached this; see ``OksCurriculum``. None, as
+            published: by epochs.
 
     Raises:
         ValueError: If a phase, a key or a value of ``phases`` is not valid, or ``refine_oks`` is not in 0..1.
@@ -93,8 +93,6 @@ class Criterion(nn.Module):
         refine_oks: float | None = None,
     ) -> None:
         super().__init__()
-        if refine_oks is not None and not 0 <= refine_oks <= 1:
-            raise ValueError(f"refine_oks must be in 0..1, or null for a phase B by epochs; got {refine_oks}")
         self.assigner = assigner
         self.phases = phase_table(phases or {})
         self.coordinate_loss = MLELoss() if coordinate_loss is None else coordinate_loss
@@ -102,18 +100,11 @@ class Criterion(nn.Module):
         self.average_labeled = average_labeled
         self.register_buffer("oks_sigmas", torch.tensor(oks_sigmas), persistent=False)
         self.oks_sigmas: Tensor
-        self.refine_oks = refine_oks
-        if refine_oks is not None:  # part of checkpoints, as a run that goes on has to know
-            self.register_buffer("running_oks", torch.tensor(0.0))
-            self.register_buffer("is_refined", torch.tensor(refine_oks == 0))
-            self.running_oks: Tensor
-            self.is_refined: Tensor
+        self.curriculum = None if refine_oks is None else OksCurriculum(threshold=refine_oks)
 
     def phase_in_force(self, scheduled: Phase) -> Phase:
         """The phase whose losses apply where that of the epoch is ``scheduled``."""
-        if self.refine_oks is None or scheduled == "C":
-            return scheduled
-        return "B" if self.is_refined else "A"
+        return scheduled if self.curriculum is None else self.curriculum.phase(scheduled)
 
     def forward(
         self,
@@ -172,8 +163,8 @@ class Criterion(nn.Module):
         num_positives = pose_oks.new_tensor(len(positives))
         normalizer = self.mean_over_ranks(num_positives)
         share = divisor(normalizer)
-        if self.refine_oks is not None and self.training:
-            self._follow(self.mean_over_ranks(pose_oks.sum()), normalizer, self.refine_oks)
+        if self.curriculum is not None and self.training:
+            self.curriculum.follow(self.mean_over_ranks(pose_oks.sum()), normalizer)
         losses = {name: getattr(settings, f"{name}_weight") * value / share for name, value in sums.items()}
         total = torch.stack(list(losses.values())).sum()
         if codes is not None:
@@ -225,13 +216,6 @@ class Criterion(nn.Module):
         total = number.clone()
         torch.distributed.all_reduce(total)
         return total / torch.distributed.get_world_size()
-
-    @torch.no_grad()
-    def _follow(self, oks_sum: Float[Tensor, ""], normalizer: Float[Tensor, ""], wanted: float) -> None:
-        """Keeps the running OKS up to date, of which ``is_refined`` remembers that it was high enough."""
-        if normalizer > 0:
-            self.running_oks.lerp_((oks_sum / normalizer).to(self.running_oks), _OKS_MOMENTUM)
-            self.is_refined |= self.running_oks >= wanted
 
     def _match(self, outputs: HeadOutputs, targets: Targets, min_positives: int) -> Positives:
         """The positives in order of image and prior. Their number is unknown before, so here the host waits once."""
