@@ -30,7 +30,7 @@ DIFFERENCES: dict[str, dict[str, Any]] = {
     "rle": {"criterion.coordinate_loss._target_": RLE, "criterion.coordinate_loss.sigma": None},
     "kld": {"criterion.coordinate_loss._target_": KLD, "criterion.coordinate_loss.sigma": [2.45, 2.83]},
     "kld_learned_spread": {"criterion.coordinate_loss._target_": KLD, "criterion.coordinate_loss.sigma": None},
-    "mle_kld": {"criterion.coordinate_loss.kld_weight": 0.1},
+    "mle_kld": {f"criterion.phases.{phase}.heatmap_weight": 0.5 for phase in "ABC"},
     "quiet_attention": {"model.attention_init_scale": 0.25, "model.bin_init_scale": 0.2},
     "quiet_bins": {
         "model.bin_init_scale": 0.03125,

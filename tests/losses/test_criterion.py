@@ -363,6 +363,16 @@ def boxes_given(scene, generator=None, **settings) -> Tensor:
     return dcc.bboxes
 
 
+def test_divergence_beside_the_likelihood(scene) -> None:
+    both = make_criterion(phases={"B": {"heatmap_weight": 0.5}})(*scene, TinyClassifier(), "B")
+    plain = make_criterion()(*scene, TinyClassifier(), "B")
+    alone = make_criterion(coordinate_loss=KLDLoss(), phases={"B": {"coordinate_weight": 0.5}})
+    torch.testing.assert_close(both["loss_heatmap"], alone(*scene, TinyClassifier(), "B")["loss_kld"])
+    torch.testing.assert_close(both["loss"], plain["loss"] + both["loss_heatmap"])
+    assert torch.equal(both["loss_mle"], plain["loss_mle"])
+    assert "loss_heatmap" not in plain
+
+
 def test_the_classifier_may_be_given_the_boxes_of_the_ground_truth(scene) -> None:
     people = scene[1].bboxes[scene[1].valid]
     forced, predicted = boxes_given(scene, dcc_bboxes="gt"), boxes_given(scene)

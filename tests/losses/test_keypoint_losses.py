@@ -149,7 +149,6 @@ def test_a_spread_must_be_positive(make) -> None:
 
 def test_the_divergence_pulls_where_the_likelihood_cannot() -> None:
     """Heatmaps that are sharp and wrong: what the label's bin is to gain."""
-    plain, aided = MLELoss(), MLELoss(kld_weight=0.1)
     codes = codes_around(GT + 40, width=0.5)
     logits = codes.heatmap_x.clamp(min=1e-30).log().requires_grad_()
 
@@ -158,11 +157,8 @@ def test_the_divergence_pulls_where_the_likelihood_cannot() -> None:
         at_label = (codes.bins_x[:, None] - GT[..., :1]).abs().argmin(-1)
         return -gradient.gather(-1, at_label[..., None])
 
-    assert (pull(plain).abs() < 1e-4).all()
-    assert (pull(aided) > 1e-2).all()
-    torch.testing.assert_close(aided(codes, GT, AREA), plain(codes, GT, AREA) + 0.1 * KLDLoss()(codes, GT, AREA))
-    with pytest.raises(ValueError, match="kld_weight must be at least 0"):
-        MLELoss(kld_weight=-1.0)
+    assert (pull(MLELoss()).abs() < 1e-4).all()
+    assert (pull(KLDLoss()) > 0.1).all()
 
 
 @pytest.mark.parametrize("name", ["min_sigma", "min_likelihood"])

@@ -17,7 +17,7 @@ from torch.nn import functional
 from rtmo.losses.boxes import bbox_l1_loss, iou_loss
 from rtmo.losses.classification import varifocal_loss, visibility_loss
 from rtmo.losses.curriculum import OksCurriculum
-from rtmo.losses.keypoints import CoordinateLoss, MLELoss, proxy_oks_loss
+from rtmo.losses.keypoints import CoordinateLoss, KLDLoss, MLELoss, proxy_oks_loss
 from rtmo.losses.phase_losses import CHOICES, PhaseLosses, phase_table
 from rtmo.ops.boxes import decode_bboxes, jitter_bboxes
 from rtmo.ops.keypoints import decode_proxy, oks
@@ -96,6 +96,7 @@ class Criterion(nn.Module):
         self.assigner = assigner
         self.phases = phase_table(phases or {})
         self.coordinate_loss = MLELoss() if coordinate_loss is None else coordinate_loss
+        self.heatmap_loss = KLDLoss()
         self.detach_bboxes = detach_bboxes
         self.average_labeled = average_labeled
         self.register_buffer("oks_sigmas", torch.tensor(oks_sigmas), persistent=False)
@@ -288,6 +289,8 @@ class Criterion(nn.Module):
             losses["coordinate"] = self.coordinate_loss(codes, gt_keypoints, positives.gt_area) * share
             if codes.pred_sigmas is not None:  # a gradient of zero from losses that have no use for the spread
                 losses["coordinate"] = losses["coordinate"] + 0 * codes.pred_sigmas
+            if settings.heatmap_weight:
+                losses["heatmap"] = self.heatmap_loss(codes, gt_keypoints, positives.gt_area) * share
         if settings.bbox_aux_weight:
             losses["bbox_aux"] = bbox_l1_loss(
                 outputs.bbox_offsets[image, prior], positives.gt_bboxes, outputs.priors[prior], outputs.strides[prior]

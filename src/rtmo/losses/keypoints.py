@@ -51,11 +51,9 @@ class MLELoss(CoordinateLoss):
         sigma: The spread of all keypoints, as a share of the person's size; None: learned.
         min_sigma: Floor of a learned spread: a narrower one sharpens no keypoint further and gets no gradient.
         min_likelihood: Added to the likelihood, so that keypoints far less likely are given up.
-        kld_weight: So much of ``KLDLoss`` is added; none as published. It pulls where a heatmap has no probability,
-            where the likelihood does not: docs/decisions/classifier-stall.md.
 
     Raises:
-        ValueError: If ``kld_weight`` is negative or one of the others is not positive.
+        ValueError: If one of them is not positive.
 
     Reference: RTMO (arXiv:2312.07526), section 3.2. As published: the two axes multiply inside one logarithm, the
     floors are those of the defaults and of the person's size 1 px, and constant factors are left out. The box gets a
@@ -70,18 +68,13 @@ class MLELoss(CoordinateLoss):
         sigma: float | None = None,
         min_sigma: float = MIN_SIGMA,
         min_likelihood: float = MIN_LIKELIHOOD,
-        kld_weight: float = 0.0,
     ) -> None:
         check_spread(sigma, min_sigma)
         if not min_likelihood > 0:
             raise ValueError(f"min_likelihood must be positive, or the logarithm has no bottom; got {min_likelihood}")
-        if kld_weight < 0:
-            raise ValueError(f"kld_weight must be at least 0, got {kld_weight}")
         self.sigma = sigma
         self.min_sigma = min_sigma
         self.min_likelihood = min_likelihood
-        self.kld_weight = kld_weight
-        self._kld = KLDLoss()
 
     def __call__(
         self, codes: CoordinateCodes, keypoints: Float[Tensor, "F K 2"], area: Float[Tensor, " F"]
@@ -95,8 +88,7 @@ class MLELoss(CoordinateLoss):
         size = area.sqrt().clamp(min=MIN_SIZE)
         code_x = laplace_code(codes.bins_x, keypoints[..., 0], size, sigmas)
         code_y = laplace_code(codes.bins_y, keypoints[..., 1], size, sigmas)
-        loss = negative_log_likelihood(codes.heatmap_x, codes.heatmap_y, code_x, code_y, self.min_likelihood)
-        return loss + self.kld_weight * self._kld(codes, keypoints, area) if self.kld_weight else loss
+        return negative_log_likelihood(codes.heatmap_x, codes.heatmap_y, code_x, code_y, self.min_likelihood)
 
 
 class KLDLoss(CoordinateLoss):

@@ -24,6 +24,9 @@ class PhaseLosses:
         oks_weight: OKS loss of the proxy keypoints.
         cls_weight: Varifocal loss of the person score.
         bbox_aux_weight: L1 loss of the raw box offsets; 0 switches it off.
+        heatmap_weight: Divergence of the heatmaps from Gaussians (``KLDLoss``) beside the coordinate loss; 0 switches
+            it off. It pulls where a heatmap has no probability and the likelihood does not:
+            docs/decisions/classifier-stall.md.
         overlaps_power: The person score learns the pose's OKS to this power.
         proxy_target: What the proxy keypoints learn: "gt", the ground truth; "dcc", the classifier's keypoints where
             these are nearer to the ground truth.
@@ -41,6 +44,7 @@ class PhaseLosses:
     oks_weight: float = 10.0
     cls_weight: float = 1.0
     bbox_aux_weight: float = 0.0
+    heatmap_weight: float = 0.0
     overlaps_power: float = 0.5
     proxy_target: Literal["gt", "dcc"] = "dcc"
     score_oks: Literal["proxy", "dcc"] = "dcc"
