@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.utils import get_total_norm
 
 from rtmo.assigners.simota import SimOTA
+from rtmo.errors import InputError
 from rtmo.evaluation.coco import CocoKeypointAP
 from rtmo.losses.criterion import Criterion
 from rtmo.losses.rle import RLELoss
@@ -208,3 +209,12 @@ def test_the_optimizer_trains_what_a_loss_learns(monkeypatch):
     assert all(name.startswith("model.") for name in published.state_dict())
     added = learning.state_dict().keys() - published.state_dict().keys()
     assert added == {f"criterion.coordinate_loss.{name}" for name in loss.state_dict()}
+
+
+def test_a_part_that_there_is_not_is_an_error_of_the_input(monkeypatch):
+    """The network decides what parts there are, so nothing before tells."""
+    monkeypatch.setattr(PoseModule, "trainer", SimpleNamespace(estimated_stepping_batches=10))
+    module = training_module()
+    module.lr_factors = {"nekc.": 0.1}
+    with pytest.raises(InputError, match=r"lr_factors names 'nekc\.'"):
+        module.configure_optimizers()

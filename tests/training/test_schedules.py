@@ -117,6 +117,8 @@ def test_a_warm_up_of_a_part_that_has_no_rate_of_its_own_is_refused() -> None:
     optimizer = torch.optim.SGD([{"name": "base", "params": [torch.nn.Parameter(torch.zeros(()))], "lr": 1.0}])
     with pytest.raises(ValueError, match=r"schedule.warmups names 'neck\.', .* those that have: base"):
         SegmentedLR(optimizer, 10, segments=[Segment(1.0, "constant")], warmups={"neck.": 0.1})
+    with pytest.raises(ValueError, match=r"schedule.warmups.base must be a fraction of the run, 0\.\.1; got 5"):
+        SegmentedLR(optimizer, 10, segments=[Segment(1.0, "constant")], warmups={"base": 5})
 
 
 def test_an_exponential_multiplies_by_the_same_factor_every_step() -> None:

@@ -12,6 +12,7 @@ from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from rtmo.errors import InputError
 from rtmo.evaluation.coco import CocoKeypointAP
 from rtmo.losses.criterion import Criterion
 from rtmo.models.flip_test import flip_test
@@ -107,7 +108,16 @@ class PoseModule(LightningModule):
         """AdamW over the parameter groups, with its rate set before every step; fused kernels where there are any.
 
         The groups of the criterion come last; there are none unless a loss has parameters.
+
+        Raises:
+            InputError: If optimizer, schedule or groups refuse their values, which are complete only here.
         """
+        try:
+            return self._optimizer_and_schedule()
+        except ValueError as error:
+            raise InputError(f"optimizer, schedule or lr_factors: {error}") from error
+
+    def _optimizer_and_schedule(self) -> OptimizerLRScheduler:
         settings = self.make_optimizer.keywords  # type: ignore[attr-defined]
         rates = {"lr": settings["lr"] * self.lr_scale, "weight_decay": settings["weight_decay"]}
         groups = [

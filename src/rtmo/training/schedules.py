@@ -61,7 +61,7 @@ class SegmentedLR(LRScheduler):
 
     Raises:
         ValueError: If the segments' ends do not rise, or do not reach 1; or if ``warmups`` names a part that the
-            optimizer has no group for.
+            optimizer has no group for, or is no fraction.
     """
 
     def __init__(
@@ -73,7 +73,9 @@ class SegmentedLR(LRScheduler):
         warmups: Mapping[str, float] | None = None,
     ) -> None:
         names = [str(group.get("name", "")).removesuffix("/no_decay") for group in optimizer.param_groups]
-        for prefix in (warmups := warmups or {}):
+        for prefix, share in (warmups := warmups or {}).items():
+            if not 0 <= share <= 1:
+                raise ValueError(f"schedule.warmups.{prefix} must be a fraction of the run, 0..1; got {share}")
             if prefix not in names:
                 raise ValueError(
                     f"schedule.warmups names {prefix!r}, which has no rate of its own; those that have: "
