@@ -93,7 +93,8 @@ def check_batches(file: Path, model: RTMO, batches: Sequence[np.ndarray], *, ope
 @pytest.mark.parametrize(("form", "decoding"), [("nms", "dcc"), ("topk", "dcc"), ("raw", "dcc"), ("nms", "regression")])
 def test_any_batch_and_image_size(form: str, decoding: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     if (form, decoding) == ("nms", "dcc"):
-        monkeypatch.setattr("rtmo.deploy.file.make_onnx", lambda *_: deepcopy(in_form_nms()))
+        graph = in_form_nms()
+        monkeypatch.setattr("rtmo.deploy.file.make_onnx", lambda *_: deepcopy(graph))
     model = lively_rtmo(decoding=decoding)
     record = record_for(model, noise(3, 128, 128), form)
     file = save(tmp_path / "model.onnx", model, record, noise(3, 128, 128))
@@ -122,7 +123,8 @@ def test_lower_precision_keeps_positions_in_float32(
     precision: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     if precision == "int8":  # is made from float32
-        monkeypatch.setattr("rtmo.deploy.file.to_onnx", lambda *_: deepcopy(in_form_nms()))
+        graph = in_form_nms()  # not in the patch: that would have it made of itself
+        monkeypatch.setattr("rtmo.deploy.file.to_onnx", lambda *_: deepcopy(graph))
     model, images = lively_rtmo(), noise(3, 128, 128)
     loose = Limits(unmatched=1, keypoints=20, scores=0.5, quantile=0.5)
     file = save(tmp_path / "model.onnx", model, record_for(model, images, "nms", precision), images, loose)
