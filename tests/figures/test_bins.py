@@ -101,3 +101,8 @@ def test_the_other_checkpoint_is_needed(checkpoint, call):
     code, _, stderr = call(bins.main, f"checkpoint={checkpoint}")
     assert code == 2
     assert "compare: has no value; give compare=..." in stderr
+
+
+def test_nobody_in_common_is_said(network):
+    with pytest.raises(ValueError, match="nobody in common"):
+        bins.draw_bins([], [0], COCO17, ("dcc", "cc_dba"))

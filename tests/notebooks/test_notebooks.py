@@ -26,7 +26,7 @@ def test_paper_figures(deployed: tuple[Path, dict[str, Any]], tmp_path: Path) ->
     runs = tmp_path / "outputs" / "paper_figures"
     runs.mkdir(parents=True)
     (runs / "dcc").symlink_to(deployed[0] / "outputs" / "deploy" / "small")
-    shorter = {"trainer.max_epochs=300": "trainer.max_epochs=60", "(768, 768)": "(512, 512)", "rounds=10": "rounds=2"}
+    shorter = {"trainer.max_epochs=300": "trainer.max_epochs=100", "(768, 768)": "(512, 512)", "rounds=10": "rounds=2"}
     changes = SMALLER | shorter
     shown = run("paper_figures.ipynb", "correlation", "roughness", "came_out", folder=tmp_path, changes=changes)
 

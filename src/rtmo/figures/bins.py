@@ -179,7 +179,12 @@ def draw_bins(pairs: Sequence[Pair], joints: Sequence[int], skeleton: KeypointSe
     """A row for each person and joint: the heatmap by either network over the image, then both along x and y.
 
     The ring is the annotated joint; dotted lines are where the networks put it.
+
+    Raises:
+        ValueError: If nobody was found by both.
     """
+    if not pairs:
+        raise ValueError("the networks found nobody in common, so there is nothing to draw")
     rows = [(pair, joint) for pair in pairs for joint in joints]
     figure = Figure(figsize=(14, 3.6 * len(rows)), layout="constrained")
     grid = figure.subplots(len(rows), 4, squeeze=False, width_ratios=(1, 1, 1.4, 1.4))
