@@ -53,7 +53,7 @@ class StallWarning(Callback):
             log.warning(
                 "step %d: the coordinate classifier has stalled: for %d steps its heatmaps are sharp (highest bin "
                 "%.2f) and wrong (OKS %.2f), which the likelihood hardly leaves; start again with a lower optimizer.lr "
-                "or lr_factors.dcc, or with ablation=mle_kld (docs/decisions/classifier-stall.md)",
+                "or lr_factors.dcc, or a higher criterion.phases.*.heatmap_weight (docs/decisions/classifier-stall.md)",
                 trainer.global_step,
                 self.steps,
                 peak,
